@@ -1,0 +1,134 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A room is a folder with everything below it, down to a nested room.
+type room struct {
+	path  string
+	may   []string // the rooms it may import
+	tests []string // the rooms its tests may import besides
+}
+
+// rooms is the house from the ground up. A room imports only rooms that stand
+// above it in this list, and of those only the ones it names. emitter,
+// processor, view and api do not see one another: they meet in topics, and in
+// cmd, which wires them.
+var rooms = []room{
+	// The engine. Nothing here knows posts or hashtags.
+	{path: "stream/internal/record"},
+	{path: "stream/codec"},
+	{path: "stream/internal/log", may: words("stream/internal/record")},
+	{path: "stream/internal/log/logtest", may: words("stream/internal/record stream/internal/log")},
+	{path: "stream/internal/log/embedded", may: words("stream/internal/record stream/internal/log"),
+		tests: words("stream/internal/log/logtest")},
+	{path: "stream/internal/log/kafkalog", may: words("stream/internal/record stream/internal/log"),
+		tests: words("stream/internal/log/logtest")},
+	{path: "stream/internal/store", may: words("stream/internal/record")},
+	{path: "stream/internal/store/storetest", may: words("stream/internal/record stream/internal/store")},
+	{path: "stream/internal/store/memstore", may: words("stream/internal/record stream/internal/store"),
+		tests: words("stream/internal/store/storetest")},
+	{path: "stream/internal/store/pebblestore", may: words("stream/internal/record stream/internal/store"),
+		tests: words("stream/internal/store/storetest")},
+	{path: "stream/internal/topology", may: words("stream/internal/record stream/codec")},
+	{path: "stream/internal/assign", may: words("stream/internal/record stream/internal/topology")},
+	{path: "stream/internal/table", may: words("stream/internal/record stream/internal/log stream/internal/store"),
+		tests: words("stream/internal/log/embedded stream/internal/store/memstore stream/internal/store/pebblestore")},
+	{path: "stream/internal/task", may: words("stream/internal/record stream/codec stream/internal/topology stream/internal/table stream/internal/store"),
+		tests: words("stream/internal/store/memstore")},
+	{path: "stream", may: words("stream/internal stream/codec"), tests: words("stream/streamtest")},
+	{path: "stream/streamtest", may: words("stream")},
+
+	// The nouns of the mission.
+	{path: "hashtag"},
+	{path: "post", may: words("hashtag")},
+	{path: "internal/ranking"},
+
+	// The way of a tweet.
+	{path: "emitter", may: words("stream stream/codec post hashtag"), tests: words("stream/streamtest")},
+	{path: "processor", may: words("stream stream/codec post hashtag"), tests: words("stream/streamtest")},
+	{path: "view", may: words("stream stream/codec internal/ranking hashtag"), tests: words("stream/streamtest")},
+	{path: "api", may: words("internal/ranking hashtag")},
+
+	// Where they meet.
+	{path: "cmd", may: words("stream stream/codec hashtag post internal/ranking emitter processor view api")},
+
+	// The house's own tools. Nobody imports them.
+	{path: "internal/lint"},
+	{path: "internal/outside", tests: words("stream")},
+	{path: "internal/mutants"},
+	{path: "internal/bench", may: words("stream stream/codec hashtag post internal/ranking emitter processor view api")},
+}
+
+// words splits a list of names.
+func words(s string) []string { return strings.Fields(s) }
+
+// roomOf returns the innermost room that a folder lies in.
+func roomOf(folder string) (room, bool) {
+	var inner room
+	for _, r := range rooms {
+		if under(folder, r.path) && len(r.path) > len(inner.path) {
+			inner = r
+		}
+	}
+	return inner, inner.path != ""
+}
+
+// checkRooms finds packages that no room holds.
+func checkRooms(t *Tree) []Finding {
+	return eachGo(t, func(f *File) []Finding {
+		if _, ok := roomOf(f.Room); ok {
+			return nil
+		}
+		return []Finding{f.at(f.syntax.Name, fmt.Sprintf("package %s lies in no room", f.syntax.Name.Name),
+			"move it into a room, or give it a row in internal/lint/rooms.go and in docs/ARCHITECTURE.md",
+			"who may import whom is decided before the code is written")}
+	})
+}
+
+// checkImports finds imports between rooms that the table does not allow.
+func checkImports(t *Tree) []Finding {
+	return eachGo(t, func(f *File) []Finding {
+		from, ok := roomOf(f.Room)
+		if !ok {
+			return nil
+		}
+		var found []Finding
+		for _, spec := range f.syntax.Imports {
+			folder, ok := isInternal(importPath(spec))
+			if !ok || from.mayImport(folder, f.Test) {
+				continue
+			}
+			found = append(found, f.at(spec, fmt.Sprintf("%s imports %s", f.Room, folder), from.instead(), whyDown))
+		}
+		return found
+	})
+}
+
+const whyDown = "imports point down: a room that knows only the rooms below it can be read, tested and replaced alone"
+
+// instead says what a room may import.
+func (r room) instead() string {
+	if len(r.may) == 0 {
+		return "move what both need to a lower room, or take it as an argument (" + r.path + " imports no room)"
+	}
+	return "move what both need to one of " + strings.Join(r.may, ", ") + ", or take it as an argument"
+}
+
+// mayImport tells whether a file of the room may import a folder. An entry of
+// the table stands for the folder and, unless a row of its own says otherwise,
+// for what lies below it; "stream/internal" for all the engine's rooms.
+func (r room) mayImport(folder string, test bool) bool {
+	to, ok := roomOf(folder)
+	if !ok {
+		return false
+	}
+	allowed := func(name string) bool {
+		return name == to.path || name == "stream/internal" && under(to.path, name)
+	}
+	return to.path == r.path || slices.ContainsFunc(r.may, allowed) ||
+		test && slices.ContainsFunc(r.tests, allowed)
+}
