@@ -1,0 +1,59 @@
+package table
+
+import "strings"
+
+// cache holds committed values by key, in two generations: what is read or
+// written goes to the young one; when that is full, it becomes the old one and
+// the old one goes. So it keeps what was used lately, in at most limit bytes,
+// with no list to maintain.
+type cache struct {
+	young, old map[string][]byte
+	bytes      int // of young
+	limit      int // of both; 0: no cache
+}
+
+// cacheOverhead is about what an entry costs beside its bytes.
+const cacheOverhead = 90
+
+func (c *cache) get(key string) ([]byte, bool) {
+	if v, ok := c.young[key]; ok {
+		return v, true
+	}
+	v, ok := c.old[key]
+	if ok {
+		c.put(key, v)
+	}
+	return v, ok
+}
+
+// put keeps a copy of key, and value itself.
+func (c *cache) put(key string, value []byte) {
+	size := len(key) + len(value) + cacheOverhead
+	if size > c.limit/2 {
+		return
+	}
+	if c.bytes+size > c.limit/2 {
+		c.old, c.young, c.bytes = c.young, nil, 0
+	}
+	if c.young == nil {
+		c.young = make(map[string][]byte, len(c.old))
+	}
+	c.young[strings.Clone(key)] = value
+	c.bytes += size
+}
+
+// update takes over a committed write.
+func (c *cache) update(key string, value []byte) {
+	if value == nil {
+		delete(c.young, key)
+		delete(c.old, key)
+		return
+	}
+	if v, ok := c.young[key]; ok {
+		c.bytes += len(value) - len(v)
+		c.young[key] = append(v[:0], value...)
+		return
+	}
+	delete(c.old, key)
+	c.put(key, append([]byte(nil), value...))
+}

@@ -1,0 +1,94 @@
+package table
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/store"
+)
+
+// A Follower copies a changelog partition that somebody else writes, or wrote,
+// into a store: fetched batches are folded to the last value of each key and
+// applied as one change, with the position they reach. It belongs to one
+// goroutine.
+type Follower struct {
+	kept store.Table
+	next int64 // position behind all that was folded or applied
+	last map[string][]byte
+}
+
+// NewFollower follows on behind the checkpoint of kept, which it does not own.
+func NewFollower(kept store.Table) *Follower {
+	return &Follower{kept: kept, next: kept.Checkpoint().Next, last: map[string][]byte{}}
+}
+
+// Next is the position behind all that was taken.
+func (f *Follower) Next() int64 { return f.next }
+
+// Len is the number of keys folded and not yet applied.
+func (f *Follower) Len() int { return len(f.last) }
+
+// Take folds what was fetched at Next. It keeps references to the batches
+// until the change made of them is applied.
+func (f *Follower) Take(fetched log.Fetched) error {
+	for _, b := range fetched.Batches {
+		r := b.Reader()
+		for r.Next() {
+			if rec := r.Record(); rec.Offset >= f.next {
+				f.last[str(rec.Key)] = rec.Value
+			}
+		}
+		if err := r.Err(); err != nil {
+			return fmt.Errorf("read %s partition %d: %w", fetched.Partition.Topic, fetched.Partition.Number, err)
+		}
+	}
+	f.next = max(f.next, fetched.Next)
+	return nil
+}
+
+// Change returns what was taken since the last Change, for store.Apply, sorted
+// by key. The entries point into the batches.
+func (f *Follower) Change(now time.Time) store.Change {
+	entries := make([]store.Entry, 0, len(f.last))
+	for key, value := range f.last {
+		entries = append(entries, store.Entry{Key: raw(key), Value: value})
+	}
+	clear(f.last)
+	slices.SortFunc(entries, func(a, b store.Entry) int {
+		return cmp.Compare(str(a.Key), str(b.Key))
+	})
+	c := f.kept.Checkpoint()
+	return store.Change{Table: f.kept, Entries: entries, Checkpoint: store.Checkpoint{Next: f.next, Commit: c.Commit + 1, Time: now}}
+}
+
+// str and raw look at the same bytes as the other type, without a copy. They
+// are for bytes that nobody writes to: those of batches and of staged keys.
+func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// Check tells whether a table kept from an earlier run may be followed on from
+// its checkpoint, given the changelog's extent now. If not, it says why; the
+// table must be wiped, and the changelog read from its start.
+//
+// horizon is for how long deletes stay readable (half of the topic's delete
+// retention): behind that, a delete may have been compacted away before this
+// table saw it, and its key would come back. It only matters if there is
+// something newer to read.
+func Check(c store.Checkpoint, extent log.Range, now time.Time, horizon time.Duration) (reason string) {
+	switch {
+	case c.Next > extent.End:
+		return fmt.Sprintf("the store has position %d, but the changelog ends at %d: it is not the changelog this store was made from", c.Next, extent.End)
+	case c.Next == 0 || c.Next == extent.End:
+		return ""
+	case c.Next < extent.Start:
+		return fmt.Sprintf("the store has position %d, but the changelog begins at %d: what is between is gone", c.Next, extent.Start)
+	case now.Sub(c.Time) > horizon:
+		return fmt.Sprintf("the store was last written %s ago, and deletes older than %s may be gone from the changelog", now.Sub(c.Time).Round(time.Second), horizon)
+	}
+	return ""
+}

@@ -1,0 +1,164 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
+)
+
+// A Stage is the set of keys dirtied since the last commit, each with its last
+// value: a key written a hundred times leaves one changelog record.
+type Stage struct {
+	index   map[string]int32
+	entries []Staged
+	bytes   int
+	undo    []undo
+	old     []byte // the bytes that undo entries point into
+}
+
+// A Staged write sets a key, or deletes it if Value is nil.
+type Staged struct {
+	Key       string
+	Value     []byte
+	Timestamp int64 // Unix milliseconds
+	buf       []byte
+}
+
+// An undo takes an entry back to what it was before the current step.
+type undo struct {
+	entry      int32
+	existed    bool
+	deleted    bool
+	start, end int // of the old value in Stage.old
+	timestamp  int64
+}
+
+func newStage() *Stage { return &Stage{index: map[string]int32{}} }
+
+// Len is the number of dirty keys.
+func (s *Stage) Len() int { return len(s.entries) }
+
+func (s *Stage) find(key string) *Staged {
+	if i, ok := s.index[key]; ok {
+		return &s.entries[i]
+	}
+	return nil
+}
+
+func (s *Stage) set(key string, value []byte, timestamp int64) {
+	i, ok := s.index[key]
+	if !ok {
+		i = s.add(key)
+	}
+	e := &s.entries[i]
+	s.remember(i, ok, e)
+	s.bytes += len(value) - len(e.Value)
+	e.put(value)
+	e.Timestamp = max(timestamp, e.Timestamp)
+}
+
+// add makes an entry, reusing the buffer of one that was there before a reset.
+func (s *Stage) add(key string) int32 {
+	i := len(s.entries)
+	if i < cap(s.entries) {
+		s.entries = s.entries[:i+1]
+		s.entries[i] = Staged{buf: s.entries[i].buf}
+	} else {
+		s.entries = append(s.entries, Staged{})
+	}
+	s.entries[i].Key = key
+	s.index[key] = int32(i)
+	s.bytes += len(key) + entryOverhead
+	return int32(i)
+}
+
+// entryOverhead is about what a dirty key costs beside its bytes.
+const entryOverhead = 120
+
+func (e *Staged) put(value []byte) {
+	if value == nil {
+		e.Value = nil
+		return
+	}
+	e.buf = append(e.buf[:0], value...)
+	e.Value = e.buf[:len(value):len(value)]
+	if e.Value == nil {
+		e.Value = []byte{}
+	}
+}
+
+func (s *Stage) remember(i int32, existed bool, e *Staged) {
+	u := undo{entry: i, existed: existed, deleted: e.Value == nil, start: len(s.old), timestamp: e.Timestamp}
+	s.old = append(s.old, e.Value...)
+	u.end = len(s.old)
+	s.undo = append(s.undo, u)
+}
+
+func (s *Stage) mark() { s.undo, s.old = s.undo[:0], s.old[:0] }
+
+func (s *Stage) rollback() {
+	for _, u := range slices.Backward(s.undo) {
+		e := &s.entries[u.entry]
+		s.bytes -= len(e.Value)
+		if !u.existed {
+			s.bytes -= len(e.Key) + entryOverhead
+			delete(s.index, e.Key)
+			s.entries = s.entries[:u.entry]
+			continue
+		}
+		value := s.old[u.start:u.end]
+		if u.deleted {
+			value = nil
+		}
+		e.put(value)
+		e.Timestamp = u.timestamp
+		s.bytes += len(value)
+	}
+	s.mark()
+}
+
+// reset empties the stage and keeps its memory, but not the keys, which may
+// pin fetched batches.
+func (s *Stage) reset() {
+	clear(s.index)
+	for i := range s.entries {
+		s.entries[i] = Staged{buf: s.entries[i].buf}
+	}
+	s.entries, s.bytes = s.entries[:0], 0
+	s.mark()
+}
+
+// sort puts the entries in key order: what the store and its readers like.
+// The index is not valid by position afterwards, so it is made anew.
+func (s *Stage) sort() {
+	slices.SortFunc(s.entries, func(a, b Staged) int { return cmp.Compare(a.Key, b.Key) })
+	for i := range s.entries {
+		s.index[s.entries[i].Key] = int32(i)
+	}
+	s.mark()
+}
+
+// Changelog appends the stage's writes to b, in key order.
+func (s *Stage) Changelog(b *record.Builder) {
+	for i := range s.entries {
+		e := &s.entries[i]
+		b.Append(e.Timestamp, raw(e.Key), e.Value)
+	}
+}
+
+// Change is what the store has to do when the stage is committed and its
+// changelog has reached next.
+func (t *Table) Change(next int64, now time.Time) store.Change {
+	s := t.sealed
+	entries := make([]store.Entry, len(s.entries))
+	for i := range s.entries {
+		entries[i] = store.Entry{Key: raw(s.entries[i].Key), Value: s.entries[i].Value}
+	}
+	last := t.kept.Checkpoint()
+	return store.Change{Table: t.kept, Entries: entries, Checkpoint: store.Checkpoint{
+		Next: max(next, last.Next), Commit: last.Commit + 1, Time: now,
+	}}
+}

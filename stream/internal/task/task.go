@@ -1,0 +1,161 @@
+// Package task is the heart of a group, as a pure machine: a record in,
+// effects out. It knows no clock, no network and no disk; what it reads of
+// tables comes through package table, and what it did lies in stages and in a
+// Sink until a commit takes it or a failure drops it.
+//
+//	record ─▶ Step ─┬─▶ table stages      (changelog records at the commit)
+//	                ├─▶ Sink: loop, outputs, dead letters
+//	                └─▶ position           (of the input)
+//
+// Invariant: the effects of a record are all there or none. A step that fails
+// leaves nothing behind but what its policy says.
+package task
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tagtide/tagtide/stream/internal/assign"
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/table"
+)
+
+// A Step handles one record.
+type Step func(*Context) error
+
+// A Source is what a task reads: one partition of an input or of the loop.
+type Source struct {
+	Partition record.Partition
+	Step      Step
+	// Dead, if set, is stepped for a record that became a dead letter, in its
+	// place. It should not fail.
+	Dead Step
+	// next is the position behind the last record handled.
+	next int64
+}
+
+// A Task steps the records of its sources, one at a time, in the order it is
+// given them. It belongs to one goroutine.
+type Task struct {
+	ID      assign.Task
+	Sources []Source
+	// Tables by their index in the topology; nil where the task has none.
+	Tables  []*table.Table
+	Failure Failure
+
+	ctx   Context
+	stats Stats
+}
+
+// Stats count what a task did, also what was dropped later.
+type Stats struct {
+	Records int64
+	Skipped int64
+	Dead    int64
+}
+
+// New returns a task that emits to sink.
+func New(id assign.Task, sources []Source, tables []*table.Table, f Failure, sink *Sink) *Task {
+	t := &Task{ID: id, Sources: sources, Tables: tables, Failure: f}
+	t.ctx = Context{task: t, sink: sink}
+	return t
+}
+
+// Next returns the position of a source: behind the last record handled.
+func (t *Task) Next(source int) int64 { return t.Sources[source].next }
+
+// Seek sets where a source goes on.
+func (t *Task) Seek(source int, next int64) { t.Sources[source].next = next }
+
+// Stats returns what the task did so far.
+func (t *Task) Stats() Stats { return t.stats }
+
+// Into makes the task emit to another sink from now on.
+func (t *Task) Into(s *Sink) { t.ctx.sink = s }
+
+// Step handles one record of a source. An error stops the task: its effects
+// are undone, and nothing more may be stepped.
+func (t *Task) Step(source int, r *record.Record) error {
+	s := &t.Sources[source]
+	t.ctx.begin(s, r)
+	if err := call(s.Step, &t.ctx); err != nil {
+		t.ctx.rollback()
+		if err := t.fail(s, r, err); err != nil {
+			return err
+		}
+	}
+	s.next = r.Offset + 1
+	t.stats.Records++
+	return nil
+}
+
+// call turns a panic of a step into an error.
+func call(step Step, c *Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return step(c)
+}
+
+// Visit runs a step on a key of the task, without a record.
+func (t *Task) Visit(step Step, key string, timestamp int64) error {
+	t.ctx.visit(key, timestamp)
+	if err := call(step, &t.ctx); err != nil {
+		t.ctx.rollback()
+		return fmt.Errorf("visit of key %.100q: %w", key, err)
+	}
+	return nil
+}
+
+// Fatal wraps the error of a step that no policy may swallow: the task's own
+// state could not be read or written.
+type Fatal struct{ Err error }
+
+func (f *Fatal) Error() string { return f.Err.Error() }
+func (f *Fatal) Unwrap() error { return f.Err }
+
+// fail applies the policy to a record whose step failed.
+func (t *Task) fail(s *Source, r *record.Record, cause error) error {
+	var fatal *Fatal
+	if errors.As(cause, &fatal) || t.Failure.Policy == Stop {
+		return fmt.Errorf("%s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, cause)
+	}
+	if t.Failure.Report != nil {
+		t.Failure.Report(s.Partition, r.Offset, cause)
+	}
+	if t.Failure.Policy == Skip {
+		t.stats.Skipped++
+		return nil
+	}
+	t.stats.Dead++
+	t.ctx.begin(s, r)
+	t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause)
+	if s.Dead == nil {
+		return nil
+	}
+	if err := call(s.Dead, &t.ctx); err != nil {
+		t.ctx.rollback()
+		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
+	}
+	return nil
+}
+
+// A Policy says what happens to a record whose step fails.
+type Policy int
+
+// The policies.
+const (
+	DeadLetter Policy = iota // it goes to the dead-letter topic, in the same transaction
+	Skip                     // it is counted and left out
+	Stop                     // the group stops with an error
+)
+
+// Failure is the policy for records whose step fails.
+type Failure struct {
+	Policy Policy
+	Topic  string // of dead letters
+	// Report, if set, hears of every failed record that does not stop the task.
+	Report func(p record.Partition, offset int64, err error)
+}

@@ -1,0 +1,175 @@
+// Package topology is the shape of a group as plain data: what it reads, which
+// tables it keeps, how those hang together in sub-topologies, and the name of
+// every topic of a group. It is pure: no clock, no log, no steps.
+//
+//	tweets ──▶ [0: totals] ──▶ hashtags-loop ──▶ [1: hashtags-table] ──▶ …
+//	           sub-topology 0                    sub-topology 1
+//
+// Sources whose steps share a table form one sub-topology: their topics and
+// tables have the same number of partitions, and one task per partition
+// handles them together. Sources that share nothing may be partitioned
+// differently.
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Topology describes one group.
+type Topology struct {
+	Group   string
+	Sources []Source
+	Tables  []Table
+	Lookups []string // topics of tables read whole, by any step
+	Outputs []string // topics written by steps
+	Dead    string   // topic of dead letters, "" if none
+}
+
+// A Source is something whose records are stepped: an input, or the loop.
+type Source struct {
+	Topic  string
+	Loop   bool
+	Tables []int // indexes into Topology.Tables that the step may use
+}
+
+// A Table is a keyed state. An owned one is written by the group and backed by
+// its changelog topic; one that is not is another group's table, joined read-only.
+type Table struct {
+	Topic string // its changelog
+	Owned bool
+}
+
+// A Sub is a sub-topology: sources and tables that are partitioned alike.
+type Sub struct {
+	Sources []int // indexes into Topology.Sources
+	Tables  []int // indexes into Topology.Tables
+}
+
+// LoopTopic names the group's re-keying topic.
+func LoopTopic(group string) string { return group + "-loop" }
+
+// GroupTable names the changelog of the group's own table.
+func GroupTable(group string) string { return group + "-table" }
+
+// NamedTable names the changelog of a further table of the group.
+func NamedTable(group, name string) string { return group + "-" + name + "-table" }
+
+// DeadTopic names the topic of the group's dead letters.
+func DeadTopic(group string) string { return group + "-dead" }
+
+// Subs returns the sub-topologies in the order of their first source. The
+// order, and with it the number of each, is a function of the topology alone:
+// every instance of the group counts alike.
+func (t *Topology) Subs() []Sub {
+	var subs []Sub
+	for s := range t.Sources {
+		subs = t.join(subs, s)
+	}
+	slices.SortFunc(subs, func(a, b Sub) int { return a.Sources[0] - b.Sources[0] })
+	return subs
+}
+
+// join adds source s to the sub-topologies, melting those that it connects.
+func (t *Topology) join(subs []Sub, s int) []Sub {
+	joined := Sub{Sources: []int{s}, Tables: slices.Clone(t.Sources[s].Tables)}
+	var rest []Sub
+	for _, sub := range subs {
+		if !shares(sub.Tables, joined.Tables) {
+			rest = append(rest, sub)
+			continue
+		}
+		joined.Sources = append(joined.Sources, sub.Sources...)
+		joined.Tables = append(joined.Tables, sub.Tables...)
+	}
+	slices.Sort(joined.Sources)
+	slices.Sort(joined.Tables)
+	joined.Tables = slices.Compact(joined.Tables)
+	return append(rest, joined)
+}
+
+func shares(a, b []int) bool {
+	return slices.ContainsFunc(a, func(x int) bool { return slices.Contains(b, x) })
+}
+
+// Validate reports everything that is wrong with the topology, all at once.
+func (t *Topology) Validate() error {
+	var errs []error
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if t.Group == "" {
+		fail("the group needs a name")
+	}
+	if len(t.Sources) == 0 {
+		fail("group %s reads nothing: it needs an Input", t.Group)
+	}
+	seen := map[string]bool{}
+	once := func(topic string) {
+		if seen[topic] {
+			fail("topic %s is used twice in group %s", topic, t.Group)
+		}
+		seen[topic] = true
+	}
+	for _, s := range t.Sources {
+		once(s.Topic)
+	}
+	for _, tab := range t.Tables {
+		once(tab.Topic)
+	}
+	for name := range seen {
+		if err := ValidTopic(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// ValidTopic applies Kafka's rule for topic names: 1 to 249 of [a-zA-Z0-9._-],
+// neither "." nor "..".
+func ValidTopic(name string) error {
+	legal := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+	}
+	switch {
+	case name == "" || name == "." || name == ".." || len(name) > 249:
+		return fmt.Errorf("topic name %q must have 1 to 249 characters and be neither . nor ..", name)
+	case strings.ContainsFunc(name, func(r rune) bool { return !legal(r) }):
+		return fmt.Errorf("topic name %q may only have letters, digits, dot, underscore and hyphen", name)
+	}
+	return nil
+}
+
+// Partitions returns the number of partitions of a sub-topology, given those
+// of topics: all its sources and tables must agree, or the error names two
+// that do not. Topics that are not in counts are left out.
+func (t *Topology) Partitions(sub Sub, counts map[string]int32) (int32, error) {
+	var first string
+	for _, topic := range t.topics(sub) {
+		n, ok := counts[topic]
+		switch {
+		case !ok:
+		case first == "":
+			first = topic
+		case n != counts[first]:
+			return 0, fmt.Errorf("topic %s has %d partitions and %s has %d, but group %s needs as many of each: their records are handled together",
+				first, counts[first], topic, n, t.Group)
+		}
+	}
+	if first == "" {
+		return 0, fmt.Errorf("group %s: none of the topics %s exists", t.Group, strings.Join(t.topics(sub), ", "))
+	}
+	return counts[first], nil
+}
+
+func (t *Topology) topics(sub Sub) []string {
+	var topics []string
+	for _, s := range sub.Sources {
+		topics = append(topics, t.Sources[s].Topic)
+	}
+	for _, tab := range sub.Tables {
+		topics = append(topics, t.Tables[tab].Topic)
+	}
+	return topics
+}

@@ -1,0 +1,46 @@
+package stream
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/log/embedded"
+)
+
+// A Log is where topics live. Everything in this package works on any Log in
+// the same way. Safe for concurrent use.
+type Log struct{ log.Log }
+
+// EmbeddedOptions tune an embedded log. The zero value is good.
+type EmbeddedOptions struct {
+	// CacheBytes for reading; default 64 MiB.
+	CacheBytes int64
+	// Logger for what operators should know; default slog.Default().
+	Logger *slog.Logger
+	// Now is the wall clock; default time.Now.
+	Now func() time.Time
+}
+
+// OpenEmbedded opens the log that lives in dir, creating it if need be: one
+// process, nothing to install, every commit synced to disk. One process at a
+// time may have it open; a second one gets an error that wraps [ErrInUse].
+func OpenEmbedded(dir string, o EmbeddedOptions) (*Log, error) {
+	l, err := embedded.Open(dir, embedded.Options{CacheBytes: o.CacheBytes, Logger: o.Logger, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	return &Log{l}, nil
+}
+
+// Errors that callers tell apart.
+var (
+	// ErrInUse: another process has the directory open.
+	ErrInUse = log.ErrInUse
+	// ErrDamaged: bytes at rest are not what was written.
+	ErrDamaged = log.ErrDamaged
+	// ErrUnknownTopic: a topic is not there and may not be created.
+	ErrUnknownTopic = log.ErrUnknownTopic
+	// ErrFenced: another instance runs under the same id.
+	ErrFenced = log.ErrFenced
+)
