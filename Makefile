@@ -1,0 +1,87 @@
+# Everything here needs Go and make; what needs more says so. `make` lists it.
+
+# The binary is pure Go, and what is tested is what is shipped. Only the race
+# detector needs a C compiler.
+export CGO_ENABLED ?= 0
+
+SEEDS    ?= 200
+FUZZTIME ?= 10s
+BINARY   := .build/tagtide
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## start everything in one process, page on http://127.0.0.1:8080 (ARGS="--rate 100")
+	@exec $(BINARY) run $(ARGS)
+
+.PHONY: build
+build: ## the binary, .build/tagtide
+	@[ -e $(BINARY) ] || echo "building; the first time takes a minute or two" >&2
+	@go build -trimpath -o $(BINARY) ./cmd/tagtide
+
+.PHONY: test
+test: ## every test that needs nothing but Go
+	go test ./...
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck, the rules of the house
+	@unformatted=$$(gofmt -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags web ./api/...
+	go tool staticcheck ./...
+	go tool staticcheck -tags web ./api/...
+	go test ./internal/lint
+
+.PHONY: race
+race: ## the tests under the race detector (needs gcc)
+	CGO_ENABLED=1 go test -race ./...
+
+# go test -list prints the names of a package's targets and then the package.
+.PHONY: fuzz
+fuzz: ## a turn of every fuzz target (FUZZTIME=10s each)
+	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
+	echo "$$list" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, names[i]; n = 0 }' | \
+	while read -r package name; do \
+		echo "$$package $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	done
+
+.PHONY: sim
+sim: ## the simulation: whole groups, faults, virtual time (SEEDS=200)
+	go test ./stream/streamtest/... -count 1 -run TestSimulation -seeds $(SEEDS)
+
+.PHONY: mutants
+mutants: ## five deliberate mistakes, each of which must turn the simulation red
+	go run ./internal/mutants
+
+.PHONY: test-web
+test-web: chromium ## the page in a real Chromium
+	go test -tags web -count 1 ./api/webtest/...
+
+# Installs Debian's Chromium where that is possible without asking.
+.PHONY: chromium
+chromium:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		if command -v $$name >/dev/null 2>&1; then exit 0; fi; \
+	done; \
+	if ! command -v apt-get >/dev/null 2>&1; then \
+		echo "make test-web needs Chromium (or Google Chrome) on the PATH: please install it" >&2; exit 1; \
+	fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else \
+		echo "make test-web needs Chromium: sudo apt-get install chromium" >&2; exit 1; \
+	fi; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium fonts-liberation </dev/null
+
+.PHONY: bench
+bench: ## the benchmarks, as ratios in one run
+	go run ./internal/bench $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf .build
