@@ -32,7 +32,7 @@ var doors = []door{
 	{"pgregory.net/rapid", tests, "tests", "keep generators in tests"},
 	{"github.com/alecthomas/kong", in("cmd"), "cmd", "take an Options struct"},
 	{"github.com/schollz/progressbar", in("cmd"), "cmd", "report progress through a callback"},
-	{"github.com/dustin/go-humanize", in("cmd"), "cmd", "return numbers, and let cmd print them"},
+	{"github.com/dustin/go-humanize", in("cmd", "api"), "cmd and api", "return numbers, and let them be printed there"},
 	{"golang.org/x/term", in("cmd"), "cmd", "let cmd look at the terminal"},
 	{"github.com/klauspost/compress", in("emitter", "api", "stream/internal/record"), "emitter (files), api (answers) and stream/internal/record (batches)",
 		"let one of them pack and unpack"},

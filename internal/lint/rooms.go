@@ -33,14 +33,20 @@ var rooms = []room{
 		tests: words("stream/internal/store/storetest")},
 	{path: "stream/internal/store/pebblestore", may: words("stream/internal/record stream/internal/store"),
 		tests: words("stream/internal/store/storetest")},
-	{path: "stream/internal/topology", may: words("stream/internal/record stream/codec")},
-	{path: "stream/internal/assign", may: words("stream/internal/record stream/internal/topology")},
+	{path: "stream/internal/topology"},
+	{path: "stream/internal/assign"},
 	{path: "stream/internal/table", may: words("stream/internal/record stream/internal/log stream/internal/store"),
-		tests: words("stream/internal/log/embedded stream/internal/store/memstore stream/internal/store/pebblestore")},
-	{path: "stream/internal/task", may: words("stream/internal/record stream/codec stream/internal/topology stream/internal/table stream/internal/store"),
 		tests: words("stream/internal/store/memstore")},
+	{path: "stream/internal/task", may: words("stream/internal/record stream/internal/assign stream/internal/table"),
+		tests: words("stream/internal/store/memstore")},
+	{path: "stream/internal/thread", may: words(`stream/internal/record stream/internal/log stream/internal/store
+		stream/internal/topology stream/internal/assign stream/internal/table stream/internal/task`),
+		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
+	{path: "stream/internal/instance", may: words(`stream/internal/record stream/internal/log stream/internal/store
+		stream/internal/topology stream/internal/assign stream/internal/table stream/internal/task stream/internal/thread`),
+		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
 	{path: "stream", may: words("stream/internal stream/codec"), tests: words("stream/streamtest")},
-	{path: "stream/streamtest", may: words("stream")},
+	{path: "stream/streamtest", may: words("stream stream/codec stream/internal")},
 
 	// The nouns of the mission.
 	{path: "hashtag"},

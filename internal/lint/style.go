@@ -151,16 +151,25 @@ func undocumentedSpecs(d *ast.GenDecl, report func(ast.Node, string)) {
 	}
 }
 
-// undocumentedMethods reports the methods of an interface that have no comment.
+// undocumentedMethods reports the methods of an interface that no comment in
+// it speaks of. A single method may leave that to the comment of its type.
 func undocumentedMethods(s *ast.TypeSpec, report func(ast.Node, string)) {
 	it, ok := s.Type.(*ast.InterfaceType)
-	if !ok {
+	if !ok || len(it.Methods.List) == 1 {
 		return
 	}
+	var said strings.Builder
 	for _, m := range it.Methods.List {
-		if len(m.Names) == 1 && m.Names[0].IsExported() && m.Doc == nil && m.Comment == nil &&
-			!slices.Contains(known, m.Names[0].Name) {
-			report(m, "method "+s.Name.Name+"."+m.Names[0].Name)
+		said.WriteString(m.Doc.Text())
+	}
+	for _, m := range it.Methods.List {
+		if len(m.Names) == 0 || m.Doc != nil || m.Comment != nil {
+			continue
+		}
+		name := m.Names[0].Name
+		mentioned, _ := regexp.MatchString(`\b`+name+`\b`, said.String())
+		if ast.IsExported(name) && !mentioned && !slices.Contains(known, name) {
+			report(m, "method "+s.Name.Name+"."+name)
 		}
 	}
 }
