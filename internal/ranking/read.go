@@ -1,37 +1,42 @@
 package ranking
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
+
+// exportPage is how many rows All reads under one hold of the lock.
+const exportPage = 512
 
 // Len returns the number of tags, which is the rank of the last one.
 func (x *Index) Len() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return int64(len(x.naive.keys))
+	return x.byRank.len()
 }
 
 // Sum returns the sum of all counts.
 func (x *Index) Sum() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.naive.sum()
+	return x.sum
 }
 
 // CountPrefix returns how many tags begin with prefix, byte by byte.
 func (x *Index) CountPrefix(prefix string) int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	rows, _ := x.naive.page(nil, int(^uint(0)>>1), prefix)
-	return int64(len(rows))
+	return x.countPrefix(prefix)
 }
 
 // Get returns the row of one tag, and false if it has no count.
 func (x *Index) Get(tag string) (Row, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.naive.get(tag)
+	id, ok := x.find(tag)
+	if !ok {
+		return Row{}, false
+	}
+	count := x.cells.count(id)
+	p := x.rankPlace(count, tag)
+	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Count: count}, true
 }
 
 // Top returns the first n rows, fewer if there are no more.
@@ -51,7 +56,17 @@ func (x *Index) Top(n int) []Row {
 func (x *Index) Page(after *Key, limit int, prefix string) (rows []Row, more bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.naive.page(after, limit, prefix)
+	limit = int(min(int64(max(limit, 0)), x.byRank.len()))
+	var from *place
+	if after != nil {
+		from = new(x.rankPlace(after.Count, after.Tag))
+	}
+	// One row more than asked for tells whether there is more.
+	rows = x.page(from, limit+1, prefix)
+	if len(rows) > limit {
+		return rows[:limit], true
+	}
+	return rows, false
 }
 
 // All returns every row in order, read in pages: it holds no lock while the
@@ -73,8 +88,3 @@ func (x *Index) All() iter.Seq[Row] {
 		}
 	}
 }
-
-// exportPage is the number of rows that All reads at a time.
-const exportPage = 512
-
-func begins(tag, prefix string) bool { return strings.HasPrefix(tag, prefix) }

@@ -1,0 +1,160 @@
+package ranking
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+)
+
+const million = 1_000_000
+
+// words are a million different tags of about twelve bytes, some of them in
+// Cyrillic, in no order.
+var words = sync.OnceValue(func() []string {
+	r := rand.New(rand.NewPCG(3, 4))
+	syllables := []string{"co", "vid", "ne", "ws", "lo", "ve", "mu", "sic", "ta", "ri", "бо", "ка", "no", "x", "19", "day"}
+	seen := make(map[string]bool, million)
+	tags := make([]string, 0, million)
+	for len(tags) < million {
+		tag := ""
+		for range 4 + r.IntN(4) {
+			tag += syllables[r.IntN(len(syllables))]
+		}
+		if !seen[tag] {
+			seen[tag] = true
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+})
+
+// zipfCount is the count of the i-th of a million tags.
+func zipfCount(i int) int64 { return 1 + int64(2*million/(i+1)) }
+
+// full returns an index of a million tags.
+func full() *Index {
+	x := new(Index)
+	batch := make([]Update, 0, million)
+	for i, tag := range words() {
+		batch = append(batch, Update{tag, zipfCount(i)})
+	}
+	x.Apply(batch)
+	return x
+}
+
+var fullOnce = sync.OnceValue(full)
+
+// stream returns batches of updates as a view sees them: Zipf-distributed uses,
+// summed up per batch of so many, the last count of each tag.
+func stream(uses int, batches int) [][]Update {
+	r := rand.New(rand.NewPCG(5, 6))
+	z := rand.NewZipf(r, 1.05, 1, million-1)
+	counts := map[uint64]int64{}
+	var out [][]Update
+	for range batches {
+		var order []uint64
+		in := map[uint64]bool{}
+		for range uses {
+			i := z.Uint64()
+			if counts[i] == 0 {
+				counts[i] = zipfCount(int(i))
+			}
+			counts[i]++
+			if !in[i] {
+				in[i] = true
+				order = append(order, i)
+			}
+		}
+		batch := make([]Update, len(order))
+		for j, i := range order {
+			batch[j] = Update{words()[i], counts[i]}
+		}
+		out = append(out, batch)
+	}
+	return out
+}
+
+// BenchmarkApply counts on at a million tags; an op is one update.
+func BenchmarkApply(b *testing.B) {
+	x := full()
+	batches := stream(10_000, 200)
+	b.ReportAllocs()
+	n := 0
+	for i := 0; n < b.N; i++ {
+		batch := batches[i%len(batches)]
+		if i > 0 && i%len(batches) == 0 {
+			b.StopTimer()
+			x = full()
+			b.StartTimer()
+		}
+		x.Apply(batch)
+		n += len(batch)
+	}
+}
+
+// BenchmarkApplyEvenly counts on tags drawn evenly, which misses every cache.
+func BenchmarkApplyEvenly(b *testing.B) {
+	x := full()
+	r := rand.New(rand.NewPCG(7, 8))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		at := r.IntN(million)
+		x.Set(words()[at], zipfCount(at)+int64(i%8))
+	}
+}
+
+// BenchmarkLoad fills an index with a million tags in no order; an op is one tag.
+func BenchmarkLoad(b *testing.B) {
+	words()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += million {
+		full()
+	}
+}
+
+func BenchmarkTop10(b *testing.B) {
+	x := fullOnce()
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Top(10)
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	x := fullOnce()
+	r := rand.New(rand.NewPCG(7, 8))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Get(words()[r.IntN(million)])
+	}
+}
+
+func BenchmarkPage(b *testing.B) {
+	x := fullOnce()
+	r := rand.New(rand.NewPCG(7, 8))
+	b.ReportAllocs()
+	for b.Loop() {
+		at := r.IntN(million)
+		x.Page(&Key{zipfCount(at), words()[at]}, 50, "")
+	}
+}
+
+func BenchmarkPageOfPrefix(b *testing.B) {
+	x := fullOnce()
+	for _, bm := range []struct{ name, prefix string }{
+		{"broad", "co"},
+		{"middle", "covidne"},
+		{"narrow", "covidnewslo"},
+		{"one", words()[777_777]},
+		{"none", "nosuch"},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Page(nil, 50, bm.prefix)
+			}
+			b.ReportMetric(float64(x.CountPrefix(bm.prefix)), "matching")
+		})
+	}
+}

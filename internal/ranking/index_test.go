@@ -1,0 +1,153 @@
+package ranking
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// tags that are hard to sort: nothing at all, zeros and what zeros pad to,
+// bytes that are no UTF-8, ties within and beyond the leading bytes, several
+// scripts, and long ones up to more than a slab.
+var hardTags = []string{
+	"", "\x00", "a", "a\x00", "a\x00\x00", "a\x00b", "ab", "\xff", "\xff\xff", "\xff\xfe",
+	"covid", "covid19", "covid19vaccine", "covid19vaccines", "covid\x00\x00\x00", "covid\x00\x00\x00\x00",
+	"été", "ete", "東京", "東京オリンピック", "東", "бонн", "бон", "😀", "é",
+	strings.Repeat("x", 127), strings.Repeat("x", 128), strings.Repeat("x", 300),
+	strings.Repeat("y", slabWords*wordSize), strings.Repeat("y", slabWords*wordSize+1),
+}
+
+// hardCounts are the ends of what an item's 32 bits of count can tell.
+var hardCounts = []int64{
+	math.MinInt64, -1, 0, 1, 2, 3, 1 << 31, math.MaxUint32 - 1, math.MaxUint32, math.MaxUint32 + 1, math.MaxInt64 >> 8,
+}
+
+func TestAnswersLikeASortedSlice(t *testing.T) {
+	tag := rapid.OneOf(rapid.SampledFrom(hardTags), rapid.StringMatching(`[ab\x00é]{0,12}`))
+	count := rapid.OneOf(rapid.SampledFrom(hardCounts), rapid.Int64Range(-1, 4))
+	rapid.Check(t, func(t *rapid.T) {
+		var x Index
+		var m model
+		key := func(t *rapid.T) *Key {
+			if rapid.Bool().Draw(t, "from the top") {
+				return nil
+			}
+			return &Key{Count: count.Draw(t, "after count"), Tag: tag.Draw(t, "after tag")}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				u := Update{tag.Draw(t, "tag"), count.Draw(t, "count")}
+				x.Set(u.Tag, u.Count)
+				m.set(u.Tag, u.Count)
+			},
+			"get": func(t *rapid.T) { sameGet(t, &x, &m, tag.Draw(t, "tag")) },
+			"page": func(t *rapid.T) {
+				samePage(t, &x, &m, key(t), rapid.IntRange(0, 8).Draw(t, "limit"), tag.Draw(t, "prefix"))
+			},
+			"": func(t *rapid.T) { same(t, &x, &m) },
+		})
+	})
+}
+
+// The same with trees three levels deep, which shrink and grow again.
+func TestAnswersLikeALargeSortedSlice(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var x Index
+	var m model
+	for round, growing := range []bool{true, false, true, false} {
+		for range 60 {
+			batch := randomBatch(r, growing)
+			x.Apply(batch)
+			for _, u := range batch {
+				m.set(u.Tag, u.Count)
+			}
+			samePage(t, &x, &m, someKey(r, &m), 50, "")
+			samePage(t, &x, &m, someKey(r, &m), 5, wideTag(r)[:1+r.IntN(3)])
+			sameGet(t, &x, &m, wideTag(r))
+		}
+		same(t, &x, &m)
+		t.Logf("round %d: %d tags", round, x.Len())
+	}
+}
+
+func randomBatch(r *rand.Rand, growing bool) []Update {
+	batch := make([]Update, 500)
+	for i := range batch {
+		batch[i] = Update{wideTag(r), int64(1 / (1 - r.Float64()))}
+		if r.IntN(4) > 0 != growing {
+			batch[i].Count = 0
+		}
+	}
+	return batch
+}
+
+// wideTag draws from 20,000 tags with long common beginnings.
+func wideTag(r *rand.Rand) string {
+	n := r.IntN(20_000)
+	return []string{"ab", "tagtagtag", "東京オリンピック", "б"}[n%4] + string(rune('a'+n%26)) + string(rune('a'+n/26))
+}
+
+func someKey(r *rand.Rand, m *model) *Key {
+	if len(m.keys) == 0 {
+		return nil
+	}
+	return &m.keys[r.IntN(len(m.keys))]
+}
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func same(t fataler, x *Index, m *model) {
+	t.Helper()
+	if err := x.check(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if x.Len() != int64(len(m.keys)) || x.Sum() != m.sum() {
+		t.Fatalf("%d tags of sum %d, want %d of sum %d", x.Len(), x.Sum(), len(m.keys), m.sum())
+	}
+	all, _ := m.page(nil, math.MaxInt, "")
+	if got := slices.Collect(x.All()); !slices.Equal(got, all) {
+		t.Fatalf("all rows are\n%v, want\n%v", got, all)
+	}
+	if got := x.Top(10); !slices.Equal(got, all[:min(10, len(all))]) {
+		t.Fatalf("the top is\n%v, want\n%v", got, all[:min(10, len(all))])
+	}
+}
+
+func sameGet(t fataler, x *Index, m *model, tag string) {
+	t.Helper()
+	got, ok := x.Get(tag)
+	want, wantOK := m.get(tag)
+	if got != want || ok != wantOK {
+		t.Fatalf("%q is %v %v, want %v %v", tag, got, ok, want, wantOK)
+	}
+}
+
+func samePage(t fataler, x *Index, m *model, after *Key, limit int, prefix string) {
+	t.Helper()
+	if got, want := x.CountPrefix(prefix), m.countPrefix(prefix); got != want {
+		t.Fatalf("%d tags begin with %q, want %d", got, prefix, want)
+	}
+	want, wantMore := m.page(after, limit, prefix)
+	if got, more := x.Page(after, limit, prefix); !slices.Equal(got, want) || more != wantMore {
+		t.Fatalf("page of %d after %v with %q is\n%v %v, want\n%v %v", limit, after, prefix, got, more, want, wantMore)
+	}
+	// Both ways to a page.
+	if len(want) == 0 {
+		return
+	}
+	var from *place
+	if after != nil {
+		from = new(x.rankPlace(after.Count, after.Tag))
+	}
+	walked, _ := x.walk(from, len(want), prefix, x.Len())
+	if gathered := x.gather(from, len(want), prefix); !slices.Equal(walked, want) || !slices.Equal(gathered, want) {
+		t.Fatalf("page of %d after %v with %q: walked\n%v, gathered\n%v, want\n%v", limit, after, prefix, walked, gathered, want)
+	}
+}
