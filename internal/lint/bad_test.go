@@ -118,7 +118,7 @@ func ruleNamed(t *testing.T, name string) Rule {
 func examples() []example {
 	var all []example
 	for _, group := range [][]example{
-		layoutExamples(), importExamples(), doorExamples(), pureExamples(), processExamples(),
+		layoutExamples(), topicExamples(), importExamples(), doorExamples(), pureExamples(), processExamples(),
 		stateExamples(), lengthExamples(), commentExamples(), textExamples(),
 	} {
 		all = append(all, group...)
@@ -136,6 +136,18 @@ func layoutExamples() []example {
 		{layout, "the way", map[string]string{"emitter/e.go": "package emitter", ".ci/run": "", ".git/x": "", "LICENSE": ""}, ""},
 		{rooms, "nowhere", file("internal/misc/m.go", "package misc"), "internal/misc/m.go:1: package misc lies in no room"},
 		{rooms, "below a room", file("emitter/archive/a.go", "package archive"), ""},
+	}
+}
+
+func topicExamples() []example {
+	const rule = "topics are named in one place"
+	pkg := func(room, body string) map[string]string { return file(room+"/x.go", "package x\n"+body) }
+	return []example{
+		{rule, "whole", pkg("view", `const topic = "hashtags-table"`), "view/x.go:2: names a topic: \"hashtags-table\""},
+		{rule, "put together", pkg("stream", `func f(g string) string { return g + "-loop" }`), "stream/x.go:2: names a topic: \"-loop\""},
+		{rule, "formatted", pkg("cmd/tagtide", `var f = "%s-dead"`), "cmd/tagtide/x.go:2: names a topic: \"%s-dead\""},
+		{rule, "its place", pkg("stream/internal/topology", `const suffix = "-loop"`), ""},
+		{rule, "in a sentence", pkg("cmd/tagtide", `const help = "prints a topic, such as hashtags-table"`), ""},
 	}
 }
 

@@ -44,6 +44,7 @@ func Rules() []Rule {
 		{"every package has a room", checkRooms},
 		{"imports point down", checkImports},
 		{"one door per third party", checkDoors},
+		{"topics are named in one place", checkTopicNames},
 		{"no clock, disk or network in the pure core", checkPure},
 		{"the environment is read in commands only", checkEnvironment},
 		{"libraries leave the process to its command", checkProcess},

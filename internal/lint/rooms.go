@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+	"go/ast"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -137,4 +139,25 @@ func (r room) mayImport(folder string, test bool) bool {
 	}
 	return to.path == r.path || slices.ContainsFunc(r.may, allowed) ||
 		test && slices.ContainsFunc(r.tests, allowed)
+}
+
+// topicName matches a string that is, or ends, the name of one of a group's topics.
+var topicName = regexp.MustCompile(`^"[\w%]*-(loop|table|dead)"$`)
+
+// checkTopicNames finds topic names that are put together outside of topology.
+func checkTopicNames(t *Tree) []Finding {
+	return eachGo(t, func(f *File) []Finding {
+		if f.Test || f.Room == "stream/internal/topology" {
+			return nil
+		}
+		var found []Finding
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && topicName.MatchString(lit.Value) {
+				found = append(found, f.at(lit, "names a topic: "+lit.Value, "ask stream, or stream/internal/topology, for the name",
+					"names that two places must agree on are made in one"))
+			}
+			return true
+		})
+		return found
+	})
 }
