@@ -11,6 +11,7 @@ var (
 	ErrGeneration   = errors.New("the group has moved on to another generation")
 	ErrInDoubt      = errors.New("outcome of the transaction unknown")
 	ErrUnstable     = errors.New("positions are about to change: a transaction is open")
+	ErrUnavailable  = errors.New("the log cannot answer for now") // nothing happened; try again
 	ErrGroupActive  = errors.New("the group has members")
 	ErrTooLarge     = errors.New("record larger than the log takes")
 	ErrDamaged      = errors.New("data is damaged")

@@ -39,3 +39,7 @@ type Record struct {
 	Value     []byte
 	Headers   []Header
 }
+
+// Partitioner names how [FNV] spreads keys over partitions. Stores remember it:
+// a table whose keys were spread in another way is another table.
+const Partitioner = "fnv-1a-32"

@@ -21,9 +21,10 @@ type Follower struct {
 	last map[string][]byte
 }
 
-// NewFollower follows on behind the checkpoint of kept, which it does not own.
-func NewFollower(kept store.Table) *Follower {
-	return &Follower{kept: kept, next: kept.Checkpoint().Next, last: map[string][]byte{}}
+// NewFollower follows into kept, which it does not own, from a position on: the
+// checkpoint of kept, or the changelog's start if that is behind it.
+func NewFollower(kept store.Table, from int64) *Follower {
+	return &Follower{kept: kept, next: from, last: map[string][]byte{}}
 }
 
 // Next is the position behind all that was taken.

@@ -69,6 +69,9 @@ func (t *Table) Mark() { t.open.mark() }
 // Rollback undoes what was staged since Mark.
 func (t *Table) Rollback() { t.open.rollback() }
 
+// Dirty tells whether the open stage has writes.
+func (t *Table) Dirty() bool { return t.open.Len() > 0 }
+
 // Bytes is about how much memory the open stage holds.
 func (t *Table) Bytes() int { return t.open.bytes }
 
@@ -124,6 +127,3 @@ func (t *Table) Drop() {
 		t.spare, t.sealed = t.sealed, nil
 	}
 }
-
-// Forget empties the cache: what is kept may have changed behind it.
-func (t *Table) Forget() { t.cache = cache{limit: t.cache.limit} }

@@ -1,0 +1,63 @@
+package thread
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/record"
+)
+
+// purgeEvery is how often consumed prefixes are removed.
+const purgeEvery = 2 * time.Second
+
+// A purger removes what nobody will read again: the loop's consumed prefix,
+// and the inputs' where that was asked for.
+//
+// Invariant: it never purges past a committed position.
+type purger struct {
+	before map[record.Partition]int64 // committed positions not yet purged to
+	job    *Job
+	next   time.Time // when to purge again; zero: nothing to do
+}
+
+// committed notes the positions of a committed interval.
+func (p *purger) committed(t *Thread, n *interval) {
+	for _, part := range n.parts {
+		for i, s := range t.subs[part.run.id.Sub].Sources {
+			if !t.cfg.Topology.Sources[s].Loop && !t.cfg.PurgeInputs {
+				continue
+			}
+			if p.before == nil {
+				p.before = map[record.Partition]int64{}
+			}
+			p.before[part.run.sources[i]] = part.next[i]
+		}
+	}
+	if p.next.IsZero() && len(p.before) > 0 {
+		p.next = n.since.Add(purgeEvery)
+	}
+}
+
+func (t *Thread) purge(now time.Time) (bool, error) {
+	p := &t.purger
+	if p.job != nil {
+		done, err := p.job.Done()
+		if done {
+			p.job = nil
+			if err != nil {
+				t.cfg.Logger.Warn("cannot remove consumed records, trying again later", "error", err)
+			}
+		}
+		return done, nil
+	}
+	if p.next.IsZero() || now.Before(p.next) {
+		return false, nil
+	}
+	before := maps.Clone(p.before)
+	clear(p.before)
+	p.next = time.Time{}
+	p.job = &Job{}
+	t.cfg.Runner.Go("purge", p.job, func(ctx context.Context) error { return t.cfg.Log.Purge(ctx, before) })
+	return true, nil
+}

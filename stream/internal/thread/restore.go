@@ -1,0 +1,179 @@
+package thread
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
+	"github.com/tagtide/tagtide/stream/internal/table"
+)
+
+// copying brings one table of a task up to its changelog: up to target and no
+// further for one of ours, for ever for a joined one.
+type copying struct {
+	changelog record.Partition
+	follower  *table.Follower
+	from      int64 // where it began
+	target    int64 // a restore is done at this position, whatever record stands there
+	forever   bool
+	job       *Job // of the apply under way
+}
+
+// chunkKeys is how many folded keys make one change: large enough that the
+// store takes them sorted and in bulk, small enough to bound memory.
+const chunkKeys = 1 << 17
+
+// startRestore opens the task's tables and begins to read their changelogs.
+func (t *Thread) startRestore(r *run, now time.Time) error {
+	for i, tab := range t.subs[r.id.Sub].Tables {
+		changelog := record.Partition{Topic: t.cfg.Topology.Tables[tab].Topic, Number: r.id.Partition}
+		if err := t.open(r, tab, changelog, r.prepared.extents[i], now); err != nil {
+			return r.fatal("open table "+changelog.Topic, err)
+		}
+		extent := r.prepared.extents[i]
+		c := &copying{
+			changelog: changelog, from: max(r.kept[tab].Checkpoint().Next, extent.Start),
+			target: extent.End, forever: !t.cfg.Topology.Tables[tab].Owned,
+		}
+		c.follower = table.NewFollower(r.kept[tab], c.from)
+		t.restores.Seek(changelog, c.from)
+		r.copies = append(r.copies, c)
+	}
+	r.state = Restoring
+	return nil
+}
+
+// open opens a table in the store and makes sure that it can be followed on.
+func (t *Thread) open(r *run, tab int, changelog record.Partition, extent log.Range, now time.Time) error {
+	topic := t.cfg.Topics[changelog.Topic]
+	kept := r.kept[tab]
+	if kept == nil {
+		var err error
+		kept, err = t.cfg.Store.Open(changelog, store.Identity{
+			LogID: t.cfg.Log.ID(), TopicID: topic.ID, Partitions: topic.Partitions, Partitioner: record.Partitioner,
+		})
+		if err != nil {
+			return err
+		}
+		r.kept[tab] = kept
+		if why := kept.Wiped(); why != "" {
+			t.cfg.Logger.Warn("local table is not this group's any more, restoring it from the changelog",
+				"table", changelog.Topic, "partition", changelog.Number, "reason", why)
+		}
+	}
+	horizon := topic.DeleteRetention / 2
+	if horizon == 0 {
+		horizon = 12 * time.Hour
+	}
+	why := table.Check(kept.Checkpoint(), extent, now, horizon)
+	if why == "" {
+		return nil
+	}
+	t.cfg.Logger.Warn("local table cannot be used, restoring it from the changelog",
+		"table", changelog.Topic, "partition", changelog.Number, "reason", why)
+	return kept.Wipe()
+}
+
+// restore reads changelogs, and starts the tasks whose tables have reached
+// their targets.
+func (t *Thread) restore(now time.Time) (busy bool, err error) {
+	fetched, err := t.restores.Poll()
+	if err != nil {
+		return false, fmt.Errorf("read changelogs: %w", err)
+	}
+	for _, f := range fetched {
+		if err := t.takeChangelog(f); err != nil {
+			return false, err
+		}
+		busy = true
+	}
+	for _, r := range t.runs {
+		if r.state == Preparing || r.leaving {
+			continue
+		}
+		did, err := t.restoreRun(r, now)
+		if err != nil {
+			return false, err
+		}
+		busy = busy || did
+	}
+	return busy, nil
+}
+
+func (t *Thread) takeChangelog(f log.Fetched) error {
+	for _, r := range t.runs {
+		for _, c := range r.copies {
+			if c.changelog != f.Partition {
+				continue
+			}
+			if f.Err != nil {
+				return r.fatal("restore from "+f.Partition.Topic, f.Err)
+			}
+			return c.follower.Take(f)
+		}
+	}
+	return nil
+}
+
+func (t *Thread) restoreRun(r *run, now time.Time) (busy bool, err error) {
+	ready := true
+	for _, c := range r.copies {
+		did, done, err := t.advance(r, c, now)
+		if err != nil {
+			return false, r.fatal("restore from "+c.changelog.Topic, err)
+		}
+		busy = busy || did
+		ready = ready && done
+	}
+	if r.state != Restoring || !ready {
+		return busy, nil
+	}
+	t.endRestore(r)
+	t.start(r)
+	return true, nil
+}
+
+// endRestore stops reading the changelogs of our own tables.
+func (t *Thread) endRestore(r *run) {
+	var kept []*copying
+	for _, c := range r.copies {
+		if c.forever {
+			kept = append(kept, c)
+			continue
+		}
+		t.restores.Drop(c.changelog)
+	}
+	r.copies = kept
+}
+
+// advance applies what was taken when it is much, or all there is. done tells
+// that the target is reached and in the store. A task that runs never has an
+// apply under way: what it joins is applied at once.
+func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, err error) {
+	if c.job != nil {
+		ended, err := c.job.Done()
+		if !ended || err != nil {
+			return false, false, err
+		}
+		c.job, busy = nil, true
+	}
+	reached := c.follower.Next() >= c.target
+	if c.follower.Len() == 0 {
+		return busy, reached, nil
+	}
+	if c.follower.Len() < chunkKeys && !reached {
+		return busy, false, nil
+	}
+	change := c.follower.Change(now)
+	if r.state == Running {
+		return true, true, t.cfg.Store.Apply([]store.Change{change}, false)
+	}
+	c.job = &Job{}
+	t.cfg.Runner.Go("restore", c.job, func(context.Context) error {
+		return t.cfg.Store.Apply([]store.Change{change}, false)
+	})
+	return true, false, nil
+}

@@ -1,0 +1,363 @@
+package thread
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/assign"
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
+	"github.com/tagtide/tagtide/stream/internal/table"
+	"github.com/tagtide/tagtide/stream/internal/task"
+)
+
+// A State is where a task is in its life.
+type State int
+
+// The states of a task.
+const (
+	Preparing State = iota // finding out where to begin
+	Restoring              // bringing its tables up to the changelogs' ends
+	Running
+	Closing // committing the last interval before it is released
+)
+
+func (s State) String() string {
+	return [...]string{"preparing", "restoring", "running", "closing"}[s]
+}
+
+// A run is one task on this thread.
+type run struct {
+	id      assign.Task
+	state   State
+	leaving bool // to be released
+
+	sources []record.Partition
+	kept    []store.Table // by the topology's index of tables; nil where the task has none
+
+	job      *Job // of preparing
+	prepared prepared
+	retryAt  time.Time
+
+	copies []*copying // tables being restored, and joined ones that are followed for ever
+	task   *task.Task // from Restoring's end on
+	queues []queue    // by source: fetched and not stepped
+	// committed is, by source, the position of the last decided commit.
+	committed []int64
+	stable    []int64 // by source: where committed reading ends, when last fetched
+	turn      int     // the source whose turn it is
+}
+
+// A queue holds what was fetched of one source and not yet stepped.
+type queue struct {
+	fetched log.Fetched
+	batch   int           // of fetched.Batches: the next one to open
+	reader  record.Reader // of the batch before it
+	open    bool          // reader has not ended
+	full    bool          // fetched has not been worked off
+}
+
+// prepared is what preparing finds out, in this order: positions first, for
+// after a stable answer under our generation nobody else can move them or
+// write the changelogs; then the changelogs' ends, which so cover every commit
+// that those positions belong to.
+type prepared struct {
+	positions []int64 // by source
+	committed []int64 // by source; -1 where the position is not the group's yet
+	extents   []log.Range
+}
+
+func (t *Thread) newRun(id assign.Task) *run {
+	return &run{id: id, sources: t.sources(id), kept: make([]store.Table, len(t.cfg.Topology.Tables))}
+}
+
+// prepare moves on every task that is finding out where to begin.
+func (t *Thread) prepare(now time.Time) (busy bool, err error) {
+	if t.producer == nil {
+		return false, nil
+	}
+	for _, r := range t.runs {
+		if r.state != Preparing || r.leaving || now.Before(r.retryAt) {
+			continue
+		}
+		did, err := t.prepareRun(r, now)
+		if err != nil {
+			return false, err
+		}
+		busy = busy || did
+	}
+	return busy, nil
+}
+
+func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
+	if r.job == nil {
+		r.job = &Job{}
+		t.cfg.Runner.Go("prepare", r.job, func(ctx context.Context) error {
+			p, err := t.lookUp(ctx, r)
+			r.prepared = p
+			return err
+		})
+		return true, nil
+	}
+	done, err := r.job.Done()
+	if !done {
+		return false, nil
+	}
+	r.job = nil
+	switch {
+	case errors.Is(err, log.ErrUnstable) || errors.Is(err, log.ErrUnavailable):
+		t.cfg.Logger.Info("waiting to prepare a task", "task", r.id.String(), "error", err)
+		r.retryAt = now.Add(retryPause)
+		return true, nil
+	case err != nil:
+		return false, r.fatal("find out where to begin", err)
+	}
+	return true, t.startRestore(r, now)
+}
+
+// lookUp asks the log where the task's sources go on and where its changelogs
+// end. It runs beside the thread.
+func (t *Thread) lookUp(ctx context.Context, r *run) (prepared, error) {
+	committed, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, r.sources...)
+	if err != nil {
+		return prepared{}, fmt.Errorf("read the group's positions: %w", err)
+	}
+	ends, err := t.cfg.Log.Ends(ctx, append(t.changelogs(r), r.sources...)...)
+	if err != nil {
+		return prepared{}, err
+	}
+	var p prepared
+	for i, source := range r.sources {
+		next, ok := committed[source]
+		p.committed = append(p.committed, next)
+		if !ok {
+			p.committed[i] = -1
+			if next, err = t.firstPosition(ctx, r, i, ends[source]); err != nil {
+				return prepared{}, err
+			}
+		} else if next < ends[source].Start || next > ends[source].End {
+			return prepared{}, lostPosition(source, fmt.Sprintf("its position %d is outside of what is there, %d to %d", next, ends[source].Start, ends[source].End))
+		}
+		p.positions = append(p.positions, next)
+	}
+	for _, changelog := range t.changelogs(r) {
+		p.extents = append(p.extents, ends[changelog])
+	}
+	return p, nil
+}
+
+// ErrLost is wrapped by the error of a group that cannot know any more what it
+// has counted already.
+var ErrLost = errors.New("cannot tell what was handled already")
+
+func lostPosition(p record.Partition, why string) error {
+	return fmt.Errorf("%w: %s partition %d: %s; records may be missing or would be handled twice, so the group must begin anew: use reset", ErrLost, p.Topic, p.Number, why)
+}
+
+// firstPosition is where a source begins of which nothing was ever committed.
+// That is only believed if nothing was ever written for it either.
+func (t *Thread) firstPosition(ctx context.Context, r *run, source int, extent log.Range) (int64, error) {
+	p := r.sources[source]
+	if t.cfg.Topology.Sources[t.subs[r.id.Sub].Sources[source]].Loop {
+		if extent.Start > 0 {
+			return 0, lostPosition(p, "the group's position is gone, and so is the loop's beginning")
+		}
+		return 0, nil
+	}
+	written, err := t.anythingWritten(ctx)
+	if err != nil {
+		return 0, err
+	}
+	known, err := t.anyPosition(ctx, p.Topic)
+	if err != nil {
+		return 0, err
+	}
+	if written && !known {
+		return 0, lostPosition(p, "the group's positions are gone, but its tables are not empty")
+	}
+	return t.startPosition(ctx, p, extent)
+}
+
+// anythingWritten tells whether any table of the group has ever been written.
+func (t *Thread) anythingWritten(ctx context.Context) (bool, error) {
+	var ps []record.Partition
+	for _, tab := range t.cfg.Topology.Tables {
+		if tab.Owned {
+			ps = append(ps, t.all(tab.Topic)...)
+		}
+	}
+	ends, err := t.cfg.Log.Ends(ctx, ps...)
+	for _, e := range ends {
+		if e.Stable > 0 {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// anyPosition tells whether the group has a position in any partition of a
+// topic: if so, one that has none is new.
+func (t *Thread) anyPosition(ctx context.Context, topic string) (bool, error) {
+	known, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, t.all(topic)...)
+	return len(known) > 0, err
+}
+
+func (t *Thread) all(topic string) []record.Partition {
+	ps := make([]record.Partition, t.cfg.Topics[topic].Partitions)
+	for i := range ps {
+		ps[i] = record.Partition{Topic: topic, Number: int32(i)}
+	}
+	return ps
+}
+
+func (t *Thread) startPosition(ctx context.Context, p record.Partition, extent log.Range) (int64, error) {
+	switch {
+	case t.cfg.Start.Newest:
+		return extent.Stable, nil
+	case !t.cfg.Start.At.IsZero():
+		at, err := t.cfg.Log.PositionAt(ctx, t.cfg.Start.At.UnixMilli(), p)
+		return at[p], err
+	}
+	return extent.Start, nil
+}
+
+// changelogs of the task's tables, owned or joined, in the topology's order.
+func (t *Thread) changelogs(r *run) []record.Partition {
+	var ps []record.Partition
+	for _, tab := range t.subs[r.id.Sub].Tables {
+		ps = append(ps, record.Partition{Topic: t.cfg.Topology.Tables[tab].Topic, Number: r.id.Partition})
+	}
+	return ps
+}
+
+// start lets a restored task run.
+func (t *Thread) start(r *run) {
+	tables := make([]*table.Table, len(t.cfg.Topology.Tables))
+	for i, kept := range r.kept {
+		if kept == nil {
+			continue
+		}
+		cache := 0 // a joined table changes behind our back
+		if t.cfg.Topology.Tables[i].Owned {
+			cache = t.cfg.CacheBytes
+		}
+		tables[i] = table.New(kept, cache)
+	}
+	var sources []task.Source
+	for i, s := range t.subs[r.id.Sub].Sources {
+		sources = append(sources, task.Source{Partition: r.sources[i], Step: t.cfg.Program.Steps[s], Dead: t.cfg.Program.Dead[s]})
+	}
+	r.task = task.New(r.id, sources, tables, t.cfg.Failure, t.sink)
+	r.queues = make([]queue, len(sources))
+	r.stable = make([]int64, len(sources))
+	r.committed = slices.Clone(r.prepared.committed)
+	for i, next := range r.prepared.positions {
+		r.task.Seek(i, next)
+		t.inputs.Seek(r.sources[i], next)
+	}
+	r.state = Running
+	t.cfg.Logger.Info("task runs", "task", r.id.String())
+}
+
+// rewind takes a running task back to Preparing, without anything that is not
+// committed.
+func (t *Thread) rewind(r *run) {
+	t.halt(r)
+	r.task, r.queues, r.committed = nil, nil, nil
+	r.state = Preparing
+}
+
+// halt stops a task's reading. No apply of it may be under way.
+func (t *Thread) halt(r *run) {
+	for _, p := range r.sources {
+		t.inputs.Drop(p)
+	}
+	for _, c := range r.copies {
+		t.restores.Drop(c.changelog)
+	}
+	r.copies = nil
+}
+
+func (r *run) close() {
+	for i, kept := range r.kept {
+		if kept != nil {
+			_ = kept.Close() // gives it back; nothing is written
+			r.kept[i] = nil
+		}
+	}
+}
+
+// release gives back the tasks that are to leave and have nothing uncommitted.
+func (t *Thread) release(time.Time) (bool, error) {
+	if t.committing != nil {
+		return false, nil
+	}
+	if t.lost {
+		t.drop()
+	}
+	before := len(t.runs)
+	t.runs = slices.DeleteFunc(t.runs, func(r *run) bool {
+		if !r.leaving && !t.stopping || !t.clean(r) {
+			return false
+		}
+		t.halt(r)
+		r.close()
+		return true
+	})
+	changed := len(t.runs) != before
+	if t.lost && len(t.runs) == 0 {
+		t.lost, changed = false, true
+		t.adopt()
+	}
+	if changed {
+		t.publishOwned()
+	}
+	return changed, nil
+}
+
+// clean tells whether a task can be let go: no job of it is under way, and
+// everything it stepped is committed.
+func (t *Thread) clean(r *run) bool {
+	if !ended(&r.job) {
+		return false
+	}
+	for _, c := range r.copies {
+		if !ended(&c.job) {
+			return false
+		}
+	}
+	if r.task == nil {
+		return true
+	}
+	for _, tab := range r.task.Tables {
+		if tab != nil && tab.Dirty() {
+			return false
+		}
+	}
+	return !r.moved()
+}
+
+// moved tells whether a source's position is not the committed one.
+func (r *run) moved() bool {
+	for i := range r.task.Sources {
+		if r.task.Next(i) != r.committed[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// ended forgets a job that has ended, and tells whether none is under way.
+func ended(j **Job) bool {
+	if *j != nil {
+		if done, _ := (*j).Done(); !done {
+			return false
+		}
+		*j = nil
+	}
+	return true
+}

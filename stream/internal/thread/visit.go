@@ -1,0 +1,181 @@
+package thread
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/task"
+)
+
+// A Visit steps over every key of one table, in all tasks of a thread, inside
+// the ordinary transactions. Keys come in order; a key that is added on the way
+// may be missed.
+type Visit struct {
+	Table int // in the topology
+	Step  task.Step
+
+	todo  []visited
+	begun bool
+
+	mu   sync.Mutex
+	done chan struct{}
+	err  error
+}
+
+// visited is how far one task has got.
+type visited struct {
+	run       *run
+	from      string // the next key
+	ended     bool
+	committed visitMark
+}
+
+// visitMark is a place to go back to when an interval is dropped.
+type visitMark struct {
+	visit *Visit
+	todo  int
+	from  string
+	ended bool
+}
+
+// NewVisit returns a visit to be handed to Visit.
+func NewVisit(tab int, step task.Step) *Visit {
+	return &Visit{Table: tab, Step: step, done: make(chan struct{})}
+}
+
+// Done is closed when every key was visited and committed, or the visit failed.
+func (v *Visit) Done() <-chan struct{} { return v.done }
+
+// Err is the outcome, once Done is closed.
+func (v *Visit) Err() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.err
+}
+
+func (v *Visit) finish(err error) {
+	v.mu.Lock()
+	v.err = err
+	v.mu.Unlock()
+	close(v.done)
+}
+
+// Visit asks for a visit of the tasks that the thread runs.
+func (t *Thread) Visit(v *Visit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inbox.visits = append(t.inbox.visits, v)
+}
+
+// visitSlice is how many keys are visited before the thread looks around again.
+const visitSlice = 512
+
+// visit goes on with the first visit there is.
+func (t *Thread) visit(now time.Time) (bool, error) {
+	if len(t.visits) == 0 || t.full() || t.stopping {
+		return false, nil
+	}
+	v := t.visits[0]
+	if !v.begun {
+		t.beginVisit(v)
+		return true, nil
+	}
+	for i := range v.todo {
+		if w := &v.todo[i]; !w.ended {
+			return w.run.task != nil, t.visitTask(v, w, now)
+		}
+	}
+	if t.allCommitted(v) {
+		t.visits = t.visits[1:]
+		v.finish(nil)
+		return true, nil
+	}
+	return false, nil
+}
+
+func (t *Thread) beginVisit(v *Visit) {
+	v.begun = true
+	for _, r := range t.runs {
+		if r.kept[v.Table] != nil {
+			v.todo = append(v.todo, visited{run: r})
+		}
+	}
+}
+
+// visitTask visits a slice of keys of one task.
+func (t *Thread) visitTask(v *Visit, w *visited, now time.Time) error {
+	if w.run.leaving {
+		t.visits = t.visits[1:]
+		v.finish(fmt.Errorf("task %s went to another instance during the visit", w.run.id))
+		return nil
+	}
+	if w.run.task == nil {
+		return nil // being restored
+	}
+	keys := make([]string, 0, visitSlice)
+	err := w.run.task.Tables[v.Table].Scan([]byte(w.from), func(key, _ []byte) bool {
+		keys = append(keys, string(key))
+		return len(keys) < visitSlice
+	})
+	if err != nil {
+		return w.run.fatal("visit", err)
+	}
+	for _, key := range keys {
+		if err := w.run.task.Visit(v.Step, key, now.UnixMilli()); err != nil {
+			t.visits = t.visits[1:]
+			v.finish(err)
+			return nil
+		}
+		w.from = strings.Clone(key) + "\x00"
+	}
+	w.ended = len(keys) < visitSlice
+	return nil
+}
+
+// visiting tells whether a visit has staged something that is not committed.
+func (t *Thread) visiting() bool {
+	return len(t.visits) > 0 && t.visits[0].begun && !t.allCommitted(t.visits[0])
+}
+
+func (t *Thread) allCommitted(v *Visit) bool {
+	for i := range v.todo {
+		w := &v.todo[i]
+		if !w.ended || !w.committed.ended {
+			return false
+		}
+	}
+	return true
+}
+
+// markVisits remembers how far the visit has got when an interval is sealed.
+func (t *Thread) markVisits() []visitMark {
+	if len(t.visits) == 0 {
+		return nil
+	}
+	v := t.visits[0]
+	var marks []visitMark
+	for i := range v.todo {
+		marks = append(marks, visitMark{visit: v, todo: i, from: v.todo[i].from, ended: v.todo[i].ended})
+	}
+	return marks
+}
+
+// settleVisits takes over how far the visit had got when the interval that is
+// now committed was sealed.
+func (t *Thread) settleVisits(marks []visitMark) {
+	for _, m := range marks {
+		m.visit.todo[m.todo].committed = m
+	}
+}
+
+// rewindVisits takes the visit back to what is committed.
+func (t *Thread) rewindVisits() {
+	for _, v := range t.visits {
+		for i := range v.todo {
+			w := &v.todo[i]
+			w.from, w.ended = w.committed.from, w.committed.ended
+		}
+	}
+}
