@@ -40,6 +40,7 @@ type Builder struct {
 // A span is one batch in a builder.
 type span struct {
 	start    int // in buf
+	before   int // records in front of it
 	count    int32
 	baseTime int64 // the first record's
 	maxTime  int64
@@ -75,7 +76,7 @@ func (b *Builder) spanFor(timestamp int64, n int) *span {
 	if i := len(b.spans) - 1; i >= 0 && len(b.buf)-b.spans[i].start+minRecord+n <= limit {
 		return &b.spans[i]
 	}
-	b.spans = append(b.spans, span{start: len(b.buf), baseTime: timestamp, maxTime: timestamp})
+	b.spans = append(b.spans, span{start: len(b.buf), before: b.count, baseTime: timestamp, maxTime: timestamp})
 	b.buf = append(b.buf, make([]byte, headerLen)...)
 	return &b.spans[len(b.spans)-1]
 }
@@ -115,27 +116,44 @@ func (b *Builder) Seal(base int64, p ProducerInfo) []Batch {
 	if b.count == 0 {
 		return nil
 	}
-	data := slices.Clone(b.buf)
+	data := make([]byte, len(b.buf))
 	batches := make([]Batch, len(b.spans))
 	for i, s := range b.spans {
-		end := len(data)
-		if i+1 < len(b.spans) {
-			end = b.spans[i+1].start
-		}
-		d := data[s.start:end:end]
-		sealHeader(d, header{
-			base: base, lastDelta: s.count - 1, count: s.count,
-			baseTime: s.baseTime, maxTime: s.maxTime, producer: p,
-		})
-		batches[i] = Batch{d}
-		base += int64(s.count)
-		p.Sequence = advance(p.Sequence, s.count)
+		end := b.end(i)
+		batches[i] = b.SealBatch(data[s.start:end:end], i, base, p)
 	}
 	return batches
 }
 
+// Batches is how many batches Seal makes.
+func (b *Builder) Batches() int { return len(b.spans) }
+
+// BatchLen is the size of batch i, sealed.
+func (b *Builder) BatchLen(i int) int { return b.end(i) - b.spans[i].start }
+
+// SealBatch is Seal for one batch and into memory of the caller's: dst, of
+// BatchLen(i) bytes, which the batch keeps. Base and p are the same for all i.
+func (b *Builder) SealBatch(dst []byte, i int, base int64, p ProducerInfo) Batch {
+	s := b.spans[i]
+	copy(dst, b.buf[s.start:b.end(i)])
+	p.Sequence = advance(p.Sequence, s.before)
+	sealHeader(dst, header{
+		base: base + int64(s.before), lastDelta: s.count - 1, count: s.count,
+		baseTime: s.baseTime, maxTime: s.maxTime, producer: p,
+	})
+	return Batch{dst}
+}
+
+// end is where span i ends in buf.
+func (b *Builder) end(i int) int {
+	if i+1 < len(b.spans) {
+		return b.spans[i+1].start
+	}
+	return len(b.buf)
+}
+
 // advance counts a producer's sequence on; Kafka's wraps to 0.
-func advance(sequence, n int32) int32 {
+func advance(sequence int32, n int) int32 {
 	if sequence < 0 {
 		return sequence
 	}
