@@ -261,10 +261,14 @@ type JoinOptions struct {
 }
 
 // MemberInfo is what an assignor sees of a member.
+//
+// What a member may be working on is what its Metadata says it owns, and what
+// its last Assignment gave it, which it may have taken up since.
 type MemberInfo struct {
 	ID         string
 	InstanceID string
-	Metadata   []byte
+	Metadata   []byte // as last given to Join, Update or Rejoin
+	Assignment []byte // as the group last gave it; empty for a new or lost member
 }
 
 // A Member is one membership of a group, kept alive in the background. It
@@ -282,7 +286,10 @@ type Member interface {
 	Poll() (Claim, bool, error)
 	// Ready receives after the claim may have changed.
 	Ready() <-chan struct{}
-	// Rejoin asks the group for a rebalance, with new metadata.
+	// Update sets the metadata that the next rebalance will see, whoever asks
+	// for it. A member calls it whenever what it owns changes.
+	Update(metadata []byte)
+	// Rejoin is Update, and asks the group for a rebalance.
 	Rejoin(metadata []byte)
 	// Leave ends the membership at once, so that others need not wait for the
 	// session to time out.
