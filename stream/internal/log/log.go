@@ -303,8 +303,9 @@ type Claim struct {
 	// Assignment as the assignor made it. Empty before the first one.
 	Assignment []byte
 	// Lost: the group removed the member (it was silent for too long). All its
-	// work may belong to others already; transactions under the old claim
-	// fail. It joins again by itself; the next claim comes with a new Member.
+	// work may belong to others already; transactions under the old claim fail.
+	// It takes no part in the group until it calls Rejoin; the claim after that
+	// comes with a new Member.
 	Lost bool
 }
 
