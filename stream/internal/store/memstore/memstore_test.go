@@ -1,0 +1,17 @@
+package memstore_test
+
+import (
+	"testing"
+
+	"github.com/tagtide/tagtide/stream/internal/store"
+	"github.com/tagtide/tagtide/stream/internal/store/memstore"
+	"github.com/tagtide/tagtide/stream/internal/store/storetest"
+)
+
+type memory struct{}
+
+func (memory) Open() (store.Store, error) { return memstore.New(), nil }
+
+func TestKeepsTheContract(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Place { return memory{} })
+}
