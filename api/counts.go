@@ -20,6 +20,8 @@ type Counts interface {
 	Page(after *ranking.Key, limit int, prefix string) (rows []ranking.Row, more bool)
 	// Get returns the row of a folded tag; ok is false if its count is 0.
 	Get(tag string) (row ranking.Row, ok bool)
+	// Len returns the number of tags with a count above 0.
+	Len() int64
 	// Freshness tells how the rows relate to what is committed by now.
 	Freshness() Freshness
 	// Totals returns the exact sums over everything counted.
@@ -51,8 +53,6 @@ type Freshness struct {
 	// unknown). Only read while Restoring.
 	Progress float64
 	ETA      time.Duration
-	// Total is the number of tags with a count above 0.
-	Total int64
 }
 
 // Totals are the exact sums over everything counted.
