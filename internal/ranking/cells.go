@@ -16,6 +16,8 @@ const (
 	slabWords = 1 << slabBits // 64 KiB
 	maxSlabs  = 1 << (32 - slabBits)
 
+	cellHead = 4 + 8
+
 	noCell = ^cellID(0)
 )
 
@@ -25,12 +27,13 @@ const (
 //
 // A cell, padded to a whole number of words:
 //
-//	┌──────────────┬────────────────┬───────────┐
-//	│ count, int64 │ length, varint │ tag       │
-//	└──────────────┴────────────────┴───────────┘
+//	┌──────────────┬──────────────┬────────────────┬─────┐
+//	│ next, cellID │ count, int64 │ length, varint │ tag │
+//	└──────────────┴──────────────┴────────────────┴─────┘
 //
-// A freed cell's first word is the id of the next free one of its size. A cell
-// longer than a slab has a slab of its own, which freeing it gives back.
+// next makes chains: of the tags whose hashes are the same, and of the free
+// cells of one size. A cell longer than a slab has a slab of its own, which
+// freeing it gives back.
 type cells struct {
 	slabs [][]byte
 	// Invariant: slabs[open] is cut into cells up to the word used; nothing is
@@ -43,12 +46,13 @@ type cells struct {
 }
 
 // add makes a cell.
-func (c *cells) add(tag string, count int64) cellID {
+func (c *cells) add(tag string, count int64, next cellID) cellID {
 	id := c.take(cellWords(len(tag)))
-	b := c.from(id)
-	binary.LittleEndian.PutUint64(b, uint64(count))
-	n := binary.PutUvarint(b[8:], uint64(len(tag)))
-	copy(b[8+n:], tag)
+	c.setNext(id, next)
+	c.setCount(id, count)
+	b := c.from(id)[cellHead:]
+	n := binary.PutUvarint(b, uint64(len(tag)))
+	copy(b[n:], tag)
 	return id
 }
 
@@ -64,21 +68,29 @@ func (c *cells) drop(id cellID) {
 	for len(c.free) <= words {
 		c.free = append(c.free, noCell)
 	}
-	binary.LittleEndian.PutUint32(c.from(id), uint32(c.free[words]))
+	c.setNext(id, c.free[words])
 	c.free[words] = id
 }
 
+func (c *cells) next(id cellID) cellID {
+	return cellID(binary.LittleEndian.Uint32(c.from(id)))
+}
+
+func (c *cells) setNext(id, next cellID) {
+	binary.LittleEndian.PutUint32(c.from(id), uint32(next))
+}
+
 func (c *cells) count(id cellID) int64 {
-	return int64(binary.LittleEndian.Uint64(c.from(id)))
+	return int64(binary.LittleEndian.Uint64(c.from(id)[4:]))
 }
 
 func (c *cells) setCount(id cellID, count int64) {
-	binary.LittleEndian.PutUint64(c.from(id), uint64(count))
+	binary.LittleEndian.PutUint64(c.from(id)[4:], uint64(count))
 }
 
 // tag returns the tag in place: it is good until the cell is dropped.
 func (c *cells) tag(id cellID) []byte {
-	b := c.from(id)[8:]
+	b := c.from(id)[cellHead:]
 	if n := int(b[0]); n < 0x80 {
 		return b[1 : 1+n]
 	}
@@ -108,7 +120,7 @@ func (c *cells) take(words int) cellID {
 		return cellID(c.addSlab(words)) << slabBits
 	case words < len(c.free) && c.free[words] != noCell:
 		id := c.free[words]
-		c.free[words] = cellID(binary.LittleEndian.Uint32(c.from(id)))
+		c.free[words] = c.next(id)
 		return id
 	case c.used == 0 || c.used+words > slabWords:
 		c.open, c.used = c.addSlab(slabWords), 0
@@ -136,5 +148,5 @@ func (c *cells) addSlab(words int) int {
 // cellWords is the size of a cell for a tag of n bytes.
 func cellWords(n int) int {
 	var varint [binary.MaxVarintLen64]byte
-	return (8 + binary.PutUvarint(varint[:], uint64(n)) + n + wordSize - 1) / wordSize
+	return (cellHead + binary.PutUvarint(varint[:], uint64(n)) + n + wordSize - 1) / wordSize
 }

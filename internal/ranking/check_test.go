@@ -8,9 +8,9 @@ import (
 // check walks the whole index and tells which of its invariants do not hold.
 func (x *Index) check() error {
 	rankAt := func(id cellID) place {
-		return x.rankPlace(x.cells.count(id), string(x.cells.tag(id)))
+		return x.rankPlace(x.dict.cells.count(id), string(x.dict.cells.tag(id)))
 	}
-	tagAt := func(id cellID) place { return x.tagPlace(string(x.cells.tag(id))) }
+	tagAt := func(id cellID) place { return x.tagPlace(string(x.dict.cells.tag(id))) }
 	return errors.Join(
 		checkTree("byRank", &x.byRank, rankAt),
 		checkTree("byTag", &x.byTag, tagAt),
@@ -25,7 +25,7 @@ func (x *Index) checkTotals() error {
 	var sum int64
 	for items := range x.byTag.from(nil, before) {
 		for _, it := range items {
-			sum += x.cells.count(it.id)
+			sum += x.dict.cells.count(it.id)
 		}
 	}
 	if sum != x.sum {
@@ -61,6 +61,11 @@ func checkTree(name string, t *tree, at func(cellID) place) error {
 func checkNode(nd *node, root bool) (depth int, err error) {
 	if nd.n > fanout || !root && nd.n < fewest || root && nd.kids != nil && nd.n < 2 || nd.n < 1 {
 		return 0, fmt.Errorf("a node of %d items", nd.n)
+	}
+	for i, it := range nd.items {
+		if (it == noItem) != (i >= nd.n) {
+			return 0, fmt.Errorf("item %d of %d is %v", i, nd.n, it)
+		}
 	}
 	if nd.kids == nil {
 		return 0, nil

@@ -25,11 +25,12 @@ type Update struct {
 //	                 ▼                               ▼
 //	  cells  │ 5026 covid19 │ 17 бонн │ 3 東京 │ …
 //
-// byTag finds a tag and the tags of a prefix, byRank does the rest. Memory
-// that tags leave is used for the next tags, tree nodes go back at once.
+// A dictionary finds the cell of a tag, byTag the tags of a prefix, byRank does
+// the rest. The memory of a tag that leaves is used for the next tags, that of
+// tree nodes goes back.
 type Index struct {
 	mu     sync.RWMutex
-	cells  cells
+	dict   dictionary
 	byRank tree
 	byTag  tree
 	sum    int64 // Invariant: the sum of all counts.
@@ -73,7 +74,7 @@ func (x *Index) apply(updates []Update) {
 }
 
 func (x *Index) set(tag string, count int64) {
-	id, ok := x.find(tag)
+	id, ok := x.dict.find(tag)
 	switch {
 	case ok && count > 0:
 		x.move(id, tag, count)
@@ -84,14 +85,8 @@ func (x *Index) set(tag string, count int64) {
 	}
 }
 
-func (x *Index) find(tag string) (cellID, bool) {
-	p := x.tagPlace(tag)
-	it, ok := x.byTag.first(&p)
-	return it.id, ok && string(x.cells.tag(it.id)) == tag
-}
-
 func (x *Index) add(tag string, count int64) {
-	id := x.cells.add(tag, count)
+	id := x.dict.add(tag, count)
 	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
 	x.byRank.insert(byRank.item(id), &byRank)
 	x.byTag.insert(byTag.item(id), &byTag)
@@ -99,22 +94,22 @@ func (x *Index) add(tag string, count int64) {
 }
 
 func (x *Index) move(id cellID, tag string, count int64) {
-	old := x.cells.count(id)
+	old := x.dict.cells.count(id)
 	if count == old {
 		return
 	}
 	from, to := x.rankPlace(old, tag), x.rankPlace(count, tag)
 	x.byRank.remove(&from)
 	x.byRank.insert(to.item(id), &to)
-	x.cells.setCount(id, count)
+	x.dict.cells.setCount(id, count)
 	x.sum += count - old
 }
 
 func (x *Index) drop(id cellID, tag string) {
-	count := x.cells.count(id)
+	count := x.dict.cells.count(id)
 	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
 	x.byRank.remove(&byRank)
 	x.byTag.remove(&byTag)
-	x.cells.drop(id)
+	x.dict.drop(id, tag)
 	x.sum -= count
 }

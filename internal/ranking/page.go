@@ -95,7 +95,7 @@ func (x *Index) compare(a, b *item) int {
 	if c := cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)); c != 0 {
 		return c
 	}
-	return bytes.Compare(x.cells.tag(a.id), x.cells.tag(b.id))
+	return bytes.Compare(x.dict.cells.tag(a.id), x.dict.cells.tag(b.id))
 }
 
 // tagsOf returns the tags that begin with prefix.
@@ -104,7 +104,7 @@ func (x *Index) tagsOf(prefix string) iter.Seq[cellID] {
 		p := x.tagPlace(prefix)
 		for items := range x.byTag.from(&p, before) {
 			for _, it := range items {
-				if !bytes.HasPrefix(x.cells.tag(it.id), []byte(prefix)) || !yield(it.id) {
+				if !bytes.HasPrefix(x.dict.cells.tag(it.id), []byte(prefix)) || !yield(it.id) {
 					return
 				}
 			}
@@ -150,9 +150,9 @@ func (x *Index) hasPrefix(it *item, w *wanted) bool {
 	if it.hi != 0 && (it.lo^w.lo)&w.mask != 0 {
 		return false
 	}
-	return bytes.HasPrefix(x.cells.tag(it.id), w.prefix)
+	return bytes.HasPrefix(x.dict.cells.tag(it.id), w.prefix)
 }
 
 func (x *Index) row(id cellID, rank int64) Row {
-	return Row{Rank: rank, Tag: string(x.cells.tag(id)), Count: x.cells.count(id)}
+	return Row{Rank: rank, Tag: string(x.dict.cells.tag(id)), Count: x.dict.cells.count(id)}
 }

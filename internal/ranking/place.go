@@ -31,7 +31,7 @@ func (p *place) item(id cellID) item { return item{hi: p.hi, id: id, lo: p.lo} }
 // tagPlace is where a tag stands in byTag: hi and lo are its first twelve
 // bytes.
 func (x *Index) tagPlace(tag string) place {
-	p := place{hi: uint32(lead(tag) >> 32), tag: tag, cells: &x.cells}
+	p := place{hi: uint32(lead(tag) >> 32), tag: tag, cells: &x.dict.cells}
 	if len(tag) > 4 {
 		p.lo = lead(tag[4:])
 	}
@@ -40,7 +40,7 @@ func (x *Index) tagPlace(tag string) place {
 
 // rankPlace is where a tag with a count stands in byRank.
 func (x *Index) rankPlace(count int64, tag string) place {
-	p := place{tag: tag, cells: &x.cells}
+	p := place{tag: tag, cells: &x.dict.cells}
 	p.hi, p.lo = rankKey(count, tag)
 	return p
 }
@@ -48,7 +48,7 @@ func (x *Index) rankPlace(count int64, tag string) place {
 // rankItem is the item of byRank for a cell.
 func (x *Index) rankItem(id cellID) item {
 	it := item{id: id}
-	it.hi, it.lo = rankKey(x.cells.count(id), x.cells.tag(id))
+	it.hi, it.lo = rankKey(x.dict.cells.count(id), x.dict.cells.tag(id))
 	return it
 }
 

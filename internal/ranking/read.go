@@ -30,11 +30,11 @@ func (x *Index) CountPrefix(prefix string) int64 {
 func (x *Index) Get(tag string) (Row, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	id, ok := x.find(tag)
+	id, ok := x.dict.find(tag)
 	if !ok {
 		return Row{}, false
 	}
-	count := x.cells.count(id)
+	count := x.dict.cells.count(id)
 	p := x.rankPlace(count, tag)
 	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Count: count}, true
 }

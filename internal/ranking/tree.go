@@ -1,10 +1,17 @@
 package ranking
 
-import "iter"
+import (
+	"iter"
+	"math"
+	"math/bits"
+)
 
 // fanout is the most items of a node. With the allocator's own header a node
 // of 62 items fills its size class of 1 KiB.
 const fanout = 62
+
+// perLine is how many items a cache line holds.
+const perLine = 4
 
 const (
 	// A node with fewer items than this is filled up from a neighbour, or
@@ -26,6 +33,9 @@ type item struct {
 	lo uint64
 }
 
+// noItem fills the unused places of a node: it is less than nothing.
+var noItem = item{hi: math.MaxUint32, id: noCell, lo: math.MaxUint64}
+
 // A side tells which side of an item that stands exactly at a place is meant.
 type side int
 
@@ -44,7 +54,8 @@ type tree struct{ root *node }
 // A node is a leaf, or holds its kids and the first item below each.
 //
 // Invariant: in an inner node items[i] is the first item of kids.at[i], and
-// kids.size[i] the number of items in the leaves below it; kids.at[n:] is nil.
+// kids.size[i] the number of items in the leaves below it. Everywhere items[n:]
+// is noItem and kids.at[n:] is nil.
 type node struct {
 	kids  *kids // nil in a leaf
 	n     int
@@ -61,14 +72,6 @@ func (t *tree) len() int64 {
 		return 0
 	}
 	return t.root.size()
-}
-
-// first returns the first item at p or behind it.
-func (t *tree) first(p *place) (item, bool) {
-	for items := range t.from(p, before) {
-		return items[0], true
-	}
-	return item{}, false
 }
 
 // rank returns the number of items before p, including, on the side behind, an
@@ -102,7 +105,7 @@ func (t *tree) from(p *place, s side) iter.Seq[[]item] {
 // insert adds an item that stands at p; no other may stand there.
 func (t *tree) insert(it item, p *place) {
 	if t.root == nil {
-		t.root = new(node)
+		t.root = newNode(false)
 	}
 	if t.root.n == fanout {
 		t.root = parentOf(t.root)
@@ -125,8 +128,18 @@ func (t *tree) remove(p *place) {
 	}
 }
 
+func newNode(inner bool) *node {
+	nd := &node{n: fanout}
+	if inner {
+		nd.kids = new(kids)
+	}
+	nd.resize(0)
+	return nd
+}
+
 func parentOf(kid *node) *node {
-	nd := &node{n: 1, kids: new(kids)}
+	nd := newNode(true)
+	nd.n = 1
 	nd.items[0], nd.kids.at[0], nd.kids.size[0] = kid.items[0], kid, uint32(kid.size())
 	return nd
 }
@@ -145,16 +158,42 @@ func (nd *node) size() (total int64) {
 // search returns how many of the node's own items stand before p, and on the
 // side behind also one at p.
 func (nd *node) search(p *place, s side) int {
-	lo, hi := 0, nd.n
-	for lo < hi {
-		mid := int(uint(lo+hi) / 2)
-		if p.compare(&nd.items[mid]) < int(s) {
-			lo = mid + 1
+	i := nd.less(p.hi, p.lo)
+	tied := i
+	for tied < nd.n && nd.items[tied].hi == p.hi && nd.items[tied].lo == p.lo {
+		tied++
+	}
+	for i < tied {
+		mid := int(uint(i+tied) / 2)
+		if p.cells.compareTag(nd.items[mid].id, p.tag) < int(s) {
+			i = mid + 1
 		} else {
-			hi = mid
+			tied = mid
 		}
 	}
-	return lo
+	return i
+}
+
+// less returns how many items have a lesser hi and lo. A node that is in no
+// cache costs more than all else here, so it is not searched by halves, where
+// each miss has to be waited for to know the next: one item of every cache line
+// is counted without a branch, which lets the processor fetch them all at once.
+func (nd *node) less(hi uint32, lo uint64) int {
+	i := 0
+	for last := perLine - 1; last < fanout; last += perLine {
+		i += perLine * nd.items[last].less(hi, lo)
+	}
+	for i < fanout && nd.items[i].less(hi, lo) == 1 {
+		i++
+	}
+	return i
+}
+
+// less returns 1 if the item has a lesser hi and lo, else 0, without a branch.
+func (it *item) less(hi uint32, lo uint64) int {
+	_, borrow := bits.Sub64(it.lo, lo, 0)
+	_, borrow = bits.Sub64(uint64(it.hi), uint64(hi), borrow)
+	return int(borrow)
 }
 
 // kidAt returns the kid that p is in or belongs in.
@@ -205,10 +244,7 @@ func (nd *node) makeRoom(i int) {
 	case i+1 < nd.n && nd.kids.at[i+1].n <= enough:
 		nd.share(i)
 	default:
-		right := new(node)
-		if nd.kids.at[i].kids != nil {
-			right.kids = new(kids)
-		}
+		right := newNode(nd.kids.at[i].kids != nil)
 		nd.open(i+1, item{})
 		nd.kids.at[i+1] = right
 		nd.share(i)
@@ -295,8 +331,11 @@ func (nd *node) copy(to int, other *node, i, k int) {
 	}
 }
 
-// resize sets the number of items and forgets kids beyond it.
+// resize sets the number of items and forgets those beyond it.
 func (nd *node) resize(n int) {
+	for i := n; i < nd.n; i++ {
+		nd.items[i] = noItem
+	}
 	if nd.kids != nil && n < nd.n {
 		clear(nd.kids.at[n:nd.n])
 	}
