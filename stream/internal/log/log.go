@@ -231,7 +231,9 @@ type Write struct {
 	Records   *record.Builder
 }
 
-// A GroupClaim says under which membership positions are committed.
+// A GroupClaim says under which membership positions are committed. Without a
+// Member, and with Generation -1, it is a tool's: that commits only while the
+// group has no members.
 type GroupClaim struct {
 	Group      string
 	Member     string
