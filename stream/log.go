@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -24,9 +25,15 @@ type EmbeddedOptions struct {
 
 // OpenEmbedded opens the log that lives in dir, creating it if need be: one
 // process, nothing to install, every commit synced to disk. One process at a
-// time may have it open; a second one gets an error that wraps [ErrInUse].
+// time may have it open; a second one gets an error that wraps [ErrInUse]. With
+// dir "" the log is in memory, and gone when it is closed.
 func OpenEmbedded(dir string, o EmbeddedOptions) (*Log, error) {
-	l, err := embedded.Open(dir, embedded.Options{CacheBytes: o.CacheBytes, Logger: o.Logger, Now: o.Now})
+	options := embedded.Options{CacheBytes: o.CacheBytes, Logger: cmp.Or(o.Logger, slog.Default()), Now: o.Now}
+	open := func() (*embedded.Log, error) { return embedded.Open(dir, options) }
+	if dir == "" {
+		open = func() (*embedded.Log, error) { return embedded.OpenMemory(options) }
+	}
+	l, err := open()
 	if err != nil {
 		return nil, err
 	}

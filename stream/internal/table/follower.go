@@ -72,14 +72,22 @@ func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
+// Horizon is for how long a store that was not written may be followed on from:
+// half of the time that deletes stay readable in the changelog.
+func Horizon(changelog log.Topic) time.Duration {
+	if changelog.DeleteRetention == 0 {
+		return 12 * time.Hour
+	}
+	return changelog.DeleteRetention / 2
+}
+
 // Check tells whether a table kept from an earlier run may be followed on from
 // its checkpoint, given the changelog's extent now. If not, it says why; the
 // table must be wiped, and the changelog read from its start.
 //
-// horizon is for how long deletes stay readable (half of the topic's delete
-// retention): behind that, a delete may have been compacted away before this
-// table saw it, and its key would come back. It only matters if there is
-// something newer to read.
+// Behind the horizon a delete may have been compacted away before this table
+// saw it, and its key would come back; that only matters if there is something
+// newer to read.
 func Check(c store.Checkpoint, extent log.Range, now time.Time, horizon time.Duration) (reason string) {
 	switch {
 	case c.Next > extent.End:

@@ -110,6 +110,15 @@ func (c *Context) Set(tab int, name, key string, value []byte) error {
 	return nil
 }
 
+// Lookup reads another group's table, whole.
+func (c *Context) Lookup(index int, key string) ([]byte, bool, error) {
+	value, ok, err := c.task.Lookups[index](key)
+	if err != nil {
+		return nil, false, &Fatal{err}
+	}
+	return value, ok, nil
+}
+
 func (c *Context) undeclared(table string) error {
 	topic := "this visit"
 	if c.source != nil {

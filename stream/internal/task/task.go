@@ -23,6 +23,10 @@ import (
 // A Step handles one record.
 type Step func(*Context) error
 
+// A Lookup reads a key of a table that the task does not own. It must be safe
+// for concurrent use.
+type Lookup func(key string) (value []byte, ok bool, err error)
+
 // A Source is what a task reads: one partition of an input or of the loop.
 type Source struct {
 	Partition record.Partition
@@ -41,6 +45,8 @@ type Task struct {
 	Sources []Source
 	// Tables by their index in the topology; nil where the task has none.
 	Tables  []*table.Table
+	// Lookups by their index in the topology.
+	Lookups []Lookup
 	Failure Failure
 
 	ctx   Context

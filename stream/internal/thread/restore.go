@@ -64,11 +64,7 @@ func (t *Thread) open(r *run, tab int, changelog record.Partition, extent log.Ra
 				"table", changelog.Topic, "partition", changelog.Number, "reason", why)
 		}
 	}
-	horizon := topic.DeleteRetention / 2
-	if horizon == 0 {
-		horizon = 12 * time.Hour
-	}
-	why := table.Check(kept.Checkpoint(), extent, now, horizon)
+	why := table.Check(kept.Checkpoint(), extent, now, table.Horizon(topic))
 	if why == "" {
 		return nil
 	}

@@ -252,6 +252,7 @@ func (t *Thread) start(r *run) {
 		sources = append(sources, task.Source{Partition: r.sources[i], Step: t.cfg.Program.Steps[s], Dead: t.cfg.Program.Dead[s]})
 	}
 	r.task = task.New(r.id, sources, tables, t.cfg.Failure, t.sink)
+	r.task.Lookups = t.cfg.Program.Lookups
 	r.queues = make([]queue, len(sources))
 	r.stable = make([]int64, len(sources))
 	r.committed = slices.Clone(r.prepared.committed)

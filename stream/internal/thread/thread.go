@@ -63,6 +63,11 @@ type Config struct {
 	PurgeInputs     bool // remove input records once they are committed as handled
 	Runner          Runner
 	Logger          *slog.Logger
+	// Wake, if set, is called when another goroutine gave the thread something
+	// to do; it must not block.
+	Wake func()
+	// Changed, if set, is told that what Owned returns has changed.
+	Changed func()
 	// Committed, if set, hears of every transaction that was decided.
 	Committed func(took time.Duration, err error)
 }
@@ -76,6 +81,7 @@ type Program struct {
 	// does not combine. CombinerTopics are the topics of those edges.
 	Combiners      func() []task.Combiner
 	CombinerTopics []string
+	Lookups        []task.Lookup
 }
 
 // Start says where a group begins that has never committed anything.
@@ -154,24 +160,26 @@ func (t *Thread) Ready() (inputs, restores <-chan struct{}) {
 // Assign tells the thread what it owns now, under which claim. Tasks it has
 // and that are not named are finished and released; see Owned.
 func (t *Thread) Assign(claim log.GroupClaim, tasks []assign.Task) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inbox.claim, t.inbox.tasks, t.inbox.fresh = claim, slices.Clone(tasks), true
+	t.ask(func(in *inbox) { in.claim, in.tasks, in.fresh = claim, slices.Clone(tasks), true })
 }
 
 // Lose tells the thread that its claim is gone: all its tasks may be somebody
 // else's already, so it drops what is not committed and releases them.
 func (t *Thread) Lose() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inbox.lost, t.inbox.fresh, t.inbox.tasks = true, true, nil
+	t.ask(func(in *inbox) { in.lost, in.fresh, in.tasks = true, true, nil })
 }
 
 // Stop asks the thread to commit what it has stepped and release its tasks.
-func (t *Thread) Stop() {
+func (t *Thread) Stop() { t.ask(func(in *inbox) { in.stop = true }) }
+
+// ask puts something into the inbox and wakes the thread.
+func (t *Thread) ask(what func(*inbox)) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inbox.stop = true
+	what(&t.inbox)
+	t.mu.Unlock()
+	if t.cfg.Wake != nil {
+		t.cfg.Wake()
+	}
 }
 
 // Owned returns the tasks that the thread has, or was told to have and has not
@@ -272,6 +280,9 @@ func (t *Thread) publishOwned() {
 	t.mu.Lock()
 	t.owned = owned
 	t.mu.Unlock()
+	if t.cfg.Changed != nil {
+		t.cfg.Changed()
+	}
 }
 
 // produce gets the thread its producer: at the start, and after one died. Also a

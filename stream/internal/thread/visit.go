@@ -63,11 +63,7 @@ func (v *Visit) finish(err error) {
 }
 
 // Visit asks for a visit of the tasks that the thread runs.
-func (t *Thread) Visit(v *Visit) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inbox.visits = append(t.inbox.visits, v)
-}
+func (t *Thread) Visit(v *Visit) { t.ask(func(in *inbox) { in.visits = append(in.visits, v) }) }
 
 // visitSlice is how many keys are visited before the thread looks around again.
 const visitSlice = 512

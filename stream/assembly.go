@@ -1,0 +1,128 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/assign"
+	"github.com/tagtide/tagtide/stream/internal/follow"
+	"github.com/tagtide/tagtide/stream/internal/instance"
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/task"
+	"github.com/tagtide/tagtide/stream/internal/thread"
+	"github.com/tagtide/tagtide/stream/internal/topology"
+)
+
+// assembly is a processor's machines, put together and not yet running.
+type assembly struct {
+	instance *instance.Instance
+	threads  []*thread.Thread
+	lookups  []*follow.Follower
+}
+
+// hooks are what whoever runs an assembly wants to hear.
+type hooks struct {
+	runner    func(n int) thread.Runner // of thread n
+	wake      func(n int)               // thread n has something to do
+	changed   func()                    // the tasks of a thread changed
+	committed func(took time.Duration, err error)
+}
+
+// assemble makes a processor's machines, joins the group, and reads nothing yet.
+func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *ProcessorOptions, h hooks) (*assembly, error) {
+	topics, err := ensureGroupTopics(ctx, l, g, o)
+	if err != nil {
+		return nil, err
+	}
+	a := &assembly{}
+	program := g.program()
+	for _, lookup := range g.lookups {
+		f := follow.New(follow.Config{Log: l, Store: state, Topic: lookup.topic, Logger: o.Logger})
+		a.lookups = append(a.lookups, f)
+		program.Lookups = append(program.Lookups, func(key string) ([]byte, bool, error) { return f.Get(nil, []byte(key)) })
+	}
+	id := o.InstanceID
+	if id == "" {
+		id = state.id
+	}
+	for n := range o.Threads {
+		a.threads = append(a.threads, thread.New(thread.Config{
+			Log: l, Store: state, Topology: &g.topology, Program: program, Topics: topics,
+			TransactionalID: fmt.Sprintf("%s-%s-%d", g.Group(), id, n),
+			CommitInterval:  o.CommitInterval, MaxStaged: o.MaxStagedBytes / o.Threads,
+			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),
+			Start:      thread.Start(o.Start), Failure: o.failure(g), PurgeInputs: o.PurgeInputs,
+			Runner: h.runner(n), Logger: o.Logger, Wake: func() { h.wake(n) }, Changed: h.changed, Committed: h.committed,
+		}))
+	}
+	tasks, err := groupTasks(&g.topology, topics)
+	if err != nil {
+		return nil, err
+	}
+	a.instance, err = instance.New(instance.Config{
+		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout},
+		Tasks: tasks, Threads: a.threads, Logger: o.Logger,
+	})
+	return a, err
+}
+
+// program makes what the threads run of the graph.
+func (g *GroupGraph) program() thread.Program {
+	p := thread.Program{Combiners: func() []task.Combiner {
+		var combiners []task.Combiner
+		for _, make := range g.combiners {
+			combiners = append(combiners, make())
+		}
+		return combiners
+	}}
+	for _, s := range g.sources {
+		p.Steps = append(p.Steps, s.step)
+		p.Dead = append(p.Dead, s.dead)
+		if s.loop {
+			p.CombinerTopics = append(p.CombinerTopics, topology.LoopTopic(g.Group()))
+		}
+	}
+	return p
+}
+
+// groupTasks lists the tasks of the whole group.
+func groupTasks(t *topology.Topology, topics map[string]log.Topic) ([]assign.Task, error) {
+	counts := map[string]int32{}
+	for name, topic := range topics {
+		counts[name] = topic.Partitions
+	}
+	var tasks []assign.Task
+	for n, sub := range t.Subs() {
+		partitions, err := t.Partitions(sub, counts)
+		if err != nil {
+			return nil, err
+		}
+		for p := range partitions {
+			tasks = append(tasks, assign.Task{Sub: int32(n), Partition: p})
+		}
+	}
+	return tasks, nil
+}
+
+func countTasks(t *topology.Topology, topics map[string]log.Topic) int {
+	tasks, _ := groupTasks(t, topics) // checked where the tasks are used
+	return max(1, len(tasks))
+}
+
+// failure is the options' policy as the threads take it.
+func (o *ProcessorOptions) failure(g *GroupGraph) task.Failure {
+	logger := o.Logger
+	f := task.Failure{Topic: topology.DeadTopic(g.Group()), Report: func(p record.Partition, offset int64, err error) {
+		logger.Debug("record set aside", slog.String("topic", p.Topic), slog.Int("partition", int(p.Number)), slog.Int64("offset", offset), slog.Any("error", err))
+	}}
+	switch o.OnFailure {
+	case SkipFailed:
+		f.Policy = task.Skip
+	case StopOnFailed:
+		f.Policy = task.Stop
+	}
+	return f
+}

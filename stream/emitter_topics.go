@@ -1,0 +1,64 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+)
+
+// emitterTopics makes sure that the topics of an emitter exist, and returns
+// the number of partitions of the one it writes to.
+func emitterTopics(l log.Log, topic string, o *EmitterOptions) (int32, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	t, err := ensureTopic(ctx, l, o.NoCreate, log.Topic{
+		Name: topic, Partitions: o.Partitions, ReplicationFactor: o.ReplicationFactor,
+		Cleanup: log.Delete, Retention: o.Retention,
+	})
+	if err != nil || o.Cursors == "" {
+		return t.Partitions, err
+	}
+	cursors, err := ensureTopic(ctx, l, o.NoCreate, log.Topic{
+		Name: o.Cursors, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Cleanup: log.Compact,
+	})
+	if err != nil {
+		return 0, err
+	}
+	if cursors.Partitions != 1 || cursors.Cleanup&log.Compact == 0 {
+		return 0, fmt.Errorf("topic %s cannot hold cursors: it must be compacted and have one partition", o.Cursors)
+	}
+	return t.Partitions, nil
+}
+
+// ensureTopic returns a topic as it is, after creating it if it may and must.
+func ensureTopic(ctx context.Context, l log.Log, noCreate bool, want log.Topic) (log.Topic, error) {
+	there, err := l.Topics(ctx, want.Name)
+	if err != nil {
+		return log.Topic{}, fmt.Errorf("look up topic %s: %w", want.Name, err)
+	}
+	if len(there) == 1 {
+		return there[0], nil
+	}
+	if noCreate {
+		return log.Topic{}, fmt.Errorf("topic %s is missing and may not be created: %w", want.Name, log.ErrUnknownTopic)
+	}
+	if err := l.CreateTopic(ctx, want); err != nil && !errors.Is(err, log.ErrTopicExists) {
+		return log.Topic{}, fmt.Errorf("create topic %s: %w", want.Name, err)
+	}
+	there, err = l.Topics(ctx, want.Name)
+	if err != nil {
+		return log.Topic{}, fmt.Errorf("look up topic %s: %w", want.Name, err)
+	}
+	if i := slices.IndexFunc(there, func(t log.Topic) bool { return t.Name == want.Name }); i >= 0 {
+		return there[i], nil
+	}
+	return log.Topic{}, fmt.Errorf("topic %s was created and is not there: %w", want.Name, log.ErrUnknownTopic)
+}
+
+// randomInstance makes a name that no emitter had before.
+func randomInstance() string { return rand.Text() }

@@ -1,0 +1,284 @@
+// Package follow keeps a whole table, all partitions of its changelog, on this
+// machine: the engine of views and lookups. It is a restore that never ends.
+// Like a thread it is a machine that is stepped; unlike a thread's, its steps
+// write to the local store themselves.
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
+	"github.com/tagtide/tagtide/stream/internal/table"
+)
+
+// Config is what a follower needs.
+type Config struct {
+	Log   log.Log
+	Store store.Store
+	Topic string // the changelog
+	// Changed, if set, is given all that changes, in order within a partition,
+	// after it is in the store: at the start everything the store has, then
+	// what the log brings. Entries are only valid during the call.
+	Changed func(entries []store.Entry) error
+	Logger  *slog.Logger
+}
+
+// A Follower belongs to one goroutine, except for Get, Scan and Progress.
+type Follower struct {
+	cfg    Config
+	reader log.Reader
+	parts  []*part
+	tables atomic.Pointer[[]store.Table] // by partition, once open
+	synced time.Time
+	dirty  bool // something was applied since
+
+	progress atomic.Pointer[Progress]
+}
+
+type part struct {
+	kept     store.Table
+	follower *table.Follower
+	from     int64
+	target   int64 // recovered at this position
+	stable   int64
+}
+
+// Progress tells how far a follower has got; a copy.
+type Progress struct {
+	Recovered bool    // every partition has reached the end it had at the start
+	Done      int64   // changelog positions gone through since the start
+	ToGo      int64   // changelog positions left to that end
+	Next      []int64 // by partition: everything before it can be read
+}
+
+// New returns a follower that has not read anything.
+func New(cfg Config) *Follower {
+	f := &Follower{cfg: cfg, reader: cfg.Log.NewReader(log.ReaderOptions{})}
+	f.progress.Store(&Progress{})
+	return f
+}
+
+// Ready receives after Step may have something to do.
+func (f *Follower) Ready() <-chan struct{} { return f.reader.Ready() }
+
+// Progress returns how far the follower has got. Safe from any goroutine.
+func (f *Follower) Progress() Progress { return *f.progress.Load() }
+
+// Open finds the table in the log and in the store, and hands over what the
+// store has. It is to be called once, before Step.
+func (f *Follower) Open(ctx context.Context, now time.Time) error {
+	topics, err := f.cfg.Log.Topics(ctx, f.cfg.Topic)
+	if err != nil {
+		return fmt.Errorf("find topic %s: %w", f.cfg.Topic, err)
+	}
+	if len(topics) == 0 {
+		return fmt.Errorf("table %s: %w", f.cfg.Topic, log.ErrUnknownTopic)
+	}
+	var partitions []record.Partition
+	for n := range topics[0].Partitions {
+		partitions = append(partitions, record.Partition{Topic: f.cfg.Topic, Number: n})
+	}
+	ends, err := f.cfg.Log.Ends(ctx, partitions...)
+	if err != nil {
+		return err
+	}
+	var tables []store.Table
+	for _, p := range partitions {
+		if err := f.openPart(topics[0], p, ends[p], now); err != nil {
+			return fmt.Errorf("open table %s partition %d: %w", p.Topic, p.Number, err)
+		}
+		tables = append(tables, f.parts[p.Number].kept)
+	}
+	f.tables.Store(&tables)
+	f.synced = now
+	f.publish()
+	return f.load()
+}
+
+func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, now time.Time) error {
+	kept, err := f.cfg.Store.Open(p, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: record.Partitioner})
+	if err != nil {
+		return err
+	}
+	why := kept.Wiped()
+	if why == "" {
+		why = table.Check(kept.Checkpoint(), extent, now, table.Horizon(t))
+		if why != "" {
+			err = kept.Wipe()
+		}
+	}
+	if why != "" {
+		f.cfg.Logger.Warn("local copy cannot be used, reading the table anew", "table", p.Topic, "partition", p.Number, "reason", why)
+	}
+	if err != nil {
+		return err
+	}
+	from := max(kept.Checkpoint().Next, extent.Start)
+	f.parts = append(f.parts, &part{kept: kept, follower: table.NewFollower(kept, from), from: from, target: extent.End, stable: extent.Stable})
+	f.reader.Seek(p, from)
+	return nil
+}
+
+// loadChunk is how many stored rows are handed over at once.
+const loadChunk = 4096
+
+// load hands over what the store has.
+func (f *Follower) load() error {
+	if f.cfg.Changed == nil {
+		return nil
+	}
+	for _, p := range f.parts {
+		if err := f.loadPart(p); err != nil {
+			return fmt.Errorf("load table %s: %w", f.cfg.Topic, err)
+		}
+	}
+	return nil
+}
+
+func (f *Follower) loadPart(p *part) error {
+	var chunk []store.Entry
+	var arena []byte
+	var failed error
+	flush := func() bool {
+		failed = f.cfg.Changed(chunk)
+		chunk, arena = chunk[:0], arena[:0]
+		return failed == nil
+	}
+	err := p.kept.Scan(nil, func(key, value []byte) bool {
+		start := len(arena)
+		arena = append(append(arena, key...), value...)
+		row := arena[start:len(arena):len(arena)]
+		chunk = append(chunk, store.Entry{Key: row[:len(key):len(key)], Value: row[len(key):]})
+		return len(chunk) < loadChunk || flush()
+	})
+	if err == nil && failed == nil {
+		flush()
+	}
+	return errors.Join(err, failed)
+}
+
+// syncEvery bounds what a power loss makes the follower read again.
+const syncEvery = time.Second
+
+// Step reads and applies what is there, without waiting. If it did nothing,
+// nothing changes before wake (zero: never) unless Ready receives.
+func (f *Follower) Step(now time.Time) (busy bool, wake time.Time, err error) {
+	fetched, err := f.reader.Poll()
+	if err != nil {
+		return false, wake, fmt.Errorf("read table %s: %w", f.cfg.Topic, err)
+	}
+	for _, one := range fetched {
+		if one.Err != nil {
+			return false, wake, fmt.Errorf("read table %s partition %d: %w", f.cfg.Topic, one.Partition.Number, one.Err)
+		}
+		p := f.parts[one.Partition.Number]
+		p.stable = one.Range.Stable
+		if err := p.follower.Take(one); err != nil {
+			return false, wake, err
+		}
+	}
+	due := f.dirty && now.Sub(f.synced) >= syncEvery
+	if err := f.apply(now, due); err != nil {
+		return false, wake, err
+	}
+	if f.dirty {
+		wake = f.synced.Add(syncEvery)
+	}
+	f.publish()
+	return len(fetched) > 0, wake, nil
+}
+
+// foldKeys is how many keys are folded before they are applied while there is
+// a long way to go; near the end everything is applied at once.
+const foldKeys = 1 << 17
+
+// apply brings what was taken into the store, then tells of it.
+func (f *Follower) apply(now time.Time, sync bool) error {
+	var changes []store.Change
+	for _, p := range f.parts {
+		near := p.stable-p.follower.Next() <= 0
+		if p.follower.Len() > 0 && (near || p.follower.Len() >= foldKeys) {
+			changes = append(changes, p.follower.Change(now))
+		}
+	}
+	if len(changes) == 0 && !sync {
+		return nil
+	}
+	if err := f.cfg.Store.Apply(changes, sync); err != nil {
+		return fmt.Errorf("apply table %s to the store: %w", f.cfg.Topic, err)
+	}
+	f.dirty = f.dirty || len(changes) > 0
+	if sync {
+		f.dirty, f.synced = false, now
+	}
+	if f.cfg.Changed == nil {
+		return nil
+	}
+	for _, c := range changes {
+		if err := f.cfg.Changed(c.Entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Follower) publish() {
+	p := Progress{Recovered: true, Next: make([]int64, len(f.parts))}
+	for i, part := range f.parts {
+		next := part.follower.Next()
+		if part.follower.Len() > 0 { // taken, but not to be read yet
+			next = part.kept.Checkpoint().Next
+		}
+		p.Next[i] = next
+		p.Done += next - part.from
+		p.ToGo += max(0, part.target-next)
+	}
+	p.Recovered = p.ToGo == 0
+	f.progress.Store(&p)
+}
+
+// Get appends the value of key to dst. Safe from any goroutine.
+func (f *Follower) Get(dst, key []byte) ([]byte, bool, error) {
+	tables := f.tables.Load()
+	if tables == nil {
+		return dst, false, nil
+	}
+	return (*tables)[record.FNV(key, int32(len(*tables)))].Get(dst, key)
+}
+
+// Scan calls g for all rows at or after from, partition by partition, until it
+// returns false. Safe from any goroutine.
+func (f *Follower) Scan(from []byte, g func(key, value []byte) bool) error {
+	tables := f.tables.Load()
+	if tables == nil {
+		return nil
+	}
+	more := true
+	for _, t := range *tables {
+		err := t.Scan(from, func(key, value []byte) bool {
+			more = g(key, value)
+			return more
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives the tables back to the store, synced.
+func (f *Follower) Close() error {
+	f.reader.Close()
+	err := f.cfg.Store.Apply(nil, true)
+	for _, p := range f.parts {
+		err = errors.Join(err, p.kept.Close())
+	}
+	return err
+}

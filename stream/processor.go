@@ -1,0 +1,457 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/follow"
+	"github.com/tagtide/tagtide/stream/internal/instance"
+	"github.com/tagtide/tagtide/stream/internal/thread"
+)
+
+// ProcessorOptions tune a processor. The zero value is good.
+type ProcessorOptions struct {
+	// State keeps the tables; default a MemoryState.
+	State *State
+	// Threads is how many tasks are worked on at once; default the CPUs.
+	Threads int
+	// CommitInterval between transactions; default 100 ms.
+	CommitInterval time.Duration
+	// MaxStagedBytes of uncommitted work in memory, over all threads, at which
+	// a commit does not wait for the interval; default 64 MiB.
+	MaxStagedBytes int
+	// CacheBytes of committed values in memory, over all tasks; default 64 MiB.
+	CacheBytes int
+	// InstanceID names this instance among the group's, for good: after a
+	// restart it gets its tasks back. Two processes must not share one. Default:
+	// a random one that the State remembers, and no claim on the tasks.
+	InstanceID string
+	// SessionTimeout after which a silent instance is given up; default 10 s.
+	SessionTimeout time.Duration
+	// Partitions of topics that have to be created. Default: as many as the
+	// input has, or 4. ReplicationFactor of them; default the broker's.
+	Partitions        int32
+	ReplicationFactor int16
+	// NoCreate makes missing topics an error.
+	NoCreate bool
+	// Start is where a group begins that has never committed anything.
+	Start Start
+	// OnFailure is what happens to a record whose step fails.
+	OnFailure OnFailure
+	// PurgeInputs removes records of the inputs once they are handled, for
+	// inputs that nobody else reads and that must not fill the disk.
+	PurgeInputs bool
+	// Logger; default slog.Default(). Metrics are registered with Metrics; none if nil.
+	Logger  *slog.Logger
+	Metrics Registerer
+}
+
+// Start says where a new group begins: with the oldest record, unless Newest,
+// or At, for the first record at or after a time, say otherwise.
+type Start struct {
+	Newest bool
+	At     time.Time
+}
+
+// OnFailure is the policy for records whose step fails.
+type OnFailure int
+
+// The policies.
+const (
+	DeadLetterFailed OnFailure = iota // to topic GROUP-dead, in the same transaction
+	SkipFailed                        // counted and left out
+	StopOnFailed                      // the processor stops with an error
+)
+
+func (o *ProcessorOptions) ensureDefaults() {
+	o.Threads = cmp.Or(o.Threads, runtime.GOMAXPROCS(0))
+	o.CommitInterval = cmp.Or(o.CommitInterval, 100*time.Millisecond)
+	o.MaxStagedBytes = cmp.Or(o.MaxStagedBytes, 64<<20)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
+	o.SessionTimeout = cmp.Or(o.SessionTimeout, 10*time.Second)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	if o.State == nil {
+		o.State = MemoryState()
+	}
+}
+
+func (o *ProcessorOptions) validate() error {
+	var errs []error
+	if o.Threads < 0 || o.Partitions < 0 || o.MaxStagedBytes < 0 || o.CacheBytes < 0 {
+		errs = append(errs, errors.New("threads, partitions and sizes must not be negative"))
+	}
+	if o.CommitInterval < 0 || o.SessionTimeout < 0 {
+		errs = append(errs, errors.New("commit interval and session timeout must not be negative"))
+	}
+	if o.Start.Newest && !o.Start.At.IsZero() {
+		errs = append(errs, errors.New("start is either newest or at a time"))
+	}
+	return errors.Join(errs...)
+}
+
+// A Processor is one instance of a group. Any number of instances of a group,
+// in this process or others, share its work, partition by partition.
+type Processor struct {
+	log   *Log
+	graph *GroupGraph
+	opts  ProcessorOptions
+
+	metrics *processorMetrics
+	running atomic.Pointer[assembly]
+	poke    chan struct{} // the tasks of a thread changed
+}
+
+// NewProcessor makes a processor; nothing happens before Run.
+func NewProcessor(l *Log, g *GroupGraph, o ProcessorOptions) (*Processor, error) {
+	if err := errors.Join(g.Validate(), o.validate()); err != nil {
+		return nil, err
+	}
+	o.ensureDefaults()
+	p := &Processor{log: l, graph: g, opts: o, poke: make(chan struct{}, 1)}
+	p.metrics = newProcessorMetrics(o.Metrics, p)
+	return p, nil
+}
+
+// Run joins the group and works until ctx ends; then it commits what it has
+// begun, leaves the group at once and returns nil. Any other return is an
+// error that the processor cannot get over by itself. A Processor runs once.
+func (p *Processor) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	w := newWakeups(p.opts.Threads)
+	var jobs sync.WaitGroup
+	a, err := assemble(ctx, p.log, p.opts.State, p.graph, &p.opts, hooks{
+		runner: func(n int) thread.Runner { return &goRunner{ctx: work, jobs: &jobs, done: func() { w.wake(n) }} },
+		wake:   w.wake, changed: p.changed, committed: p.metrics.committed,
+	})
+	if err != nil {
+		return err
+	}
+	p.running.Store(a)
+	err = p.lead(ctx, a, w)
+	stopWork()
+	jobs.Wait()
+	for _, t := range a.threads {
+		t.Close()
+	}
+	for _, f := range a.lookups {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+func (p *Processor) changed() {
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// stopTimeout bounds how long a stopping processor waits for its last commit.
+const stopTimeout = 15 * time.Second
+
+// lead runs the threads and the membership until ctx ends or one of them fails.
+func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
+	failed := make(chan error, len(a.threads)+1)
+	quit := make(chan struct{}) // ends the threads at once
+	var threads sync.WaitGroup
+	followers, err := p.follow(ctx, a, failed)
+	defer followers()
+	if err == nil {
+		for n, t := range a.threads {
+			threads.Go(func() {
+				if err := runThread(t, w[n], quit); err != nil {
+					failed <- err
+				}
+			})
+		}
+		err = p.keepMembership(ctx, a.instance, failed)
+	}
+	stopped := p.stop(a, failed)
+	close(quit)
+	threads.Wait()
+	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, stopped, a.instance.Leave(left))
+}
+
+// follow brings the lookups up to date, and keeps them so until the returned
+// function is called.
+func (p *Processor) follow(ctx context.Context, a *assembly, failed chan error) (stop func(), err error) {
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	stop = func() { cancel(); wg.Wait() }
+	for _, f := range a.lookups {
+		if err := f.Open(ctx, time.Now()); err != nil {
+			return stop, err
+		}
+		recovered := make(chan struct{})
+		wg.Go(func() {
+			if err := runFollower(running, f, recovered); err != nil {
+				select {
+				case failed <- err:
+				default: // another error ends the processor already
+				}
+			}
+		})
+		select {
+		case <-recovered:
+		case err := <-failed:
+			return stop, err
+		case <-ctx.Done():
+			return stop, nil
+		}
+	}
+	return stop, nil
+}
+
+// keepMembership steps the instance until ctx ends or something fails.
+func (p *Processor) keepMembership(ctx context.Context, i *instance.Instance, failed <-chan error) error {
+	for {
+		busy, err := i.Step()
+		if err != nil {
+			return err
+		}
+		if busy {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-i.Ready():
+		case <-p.poke:
+		}
+	}
+}
+
+// stop lets the threads commit and release what they have, keeping the
+// membership alive meanwhile.
+func (p *Processor) stop(a *assembly, failed <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	for _, t := range a.threads {
+		t.Stop()
+	}
+	for a.instance.Owned() {
+		if _, err := a.instance.Step(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stop: the last commit did not end within %s; it will be found and settled at the next start", stopTimeout)
+		case err := <-failed:
+			return err
+		case <-a.instance.Ready():
+		case <-p.poke:
+		}
+	}
+	return nil
+}
+
+// runThread steps a thread until quit.
+func runThread(t *thread.Thread, wakeup <-chan struct{}, quit <-chan struct{}) error {
+	inputs, restores := t.Ready()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		busy, wake, err := t.Step(now)
+		if err != nil {
+			return err
+		}
+		if busy {
+			select {
+			case <-quit:
+				return nil
+			default:
+				continue
+			}
+		}
+		if wake.IsZero() {
+			wake = now.Add(time.Minute)
+		}
+		timer.Reset(wake.Sub(now))
+		select {
+		case <-quit:
+			return nil
+		case <-wakeup:
+		case <-inputs:
+		case <-restores:
+		case <-timer.C:
+		}
+	}
+}
+
+// runFollower steps a follower until ctx ends, and closes recovered when it has
+// caught up for the first time.
+func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struct{}) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		now := time.Now()
+		busy, wake, err := f.Step(now)
+		if err != nil {
+			return err
+		}
+		if recovered != nil && f.Progress().Recovered {
+			close(recovered)
+			recovered = nil
+		}
+		if busy {
+			continue
+		}
+		if wake.IsZero() {
+			wake = now.Add(time.Minute)
+		}
+		timer.Reset(wake.Sub(now))
+		select {
+		case <-ctx.Done():
+		case <-f.Ready():
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// VisitAll runs the visitor of that name on every key that this instance has,
+// and returns when all of it is committed, or ctx ends. A key may be visited
+// again after a failed commit, its effects count once.
+func (p *Processor) VisitAll(ctx context.Context, name string) error {
+	v, ok := p.graph.visitors[name]
+	if !ok {
+		return fmt.Errorf("group %s has no visitor %q", p.graph.Group(), name)
+	}
+	a := p.running.Load()
+	if a == nil {
+		return errors.New("the processor does not run")
+	}
+	var visits []*thread.Visit
+	for _, t := range a.threads {
+		visit := thread.NewVisit(v.table, v.step)
+		t.Visit(visit)
+		visits = append(visits, visit)
+	}
+	var errs []error
+	for _, visit := range visits {
+		select {
+		case <-visit.Done():
+			errs = append(errs, visit.Err())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Tasks tells about the tasks this instance has, in order.
+func (p *Processor) Tasks() []TaskInfo {
+	a := p.running.Load()
+	if a == nil {
+		return nil
+	}
+	var tasks []TaskInfo
+	for n, t := range a.threads {
+		for _, s := range t.Status().Tasks {
+			tasks = append(tasks, taskInfo(n, s))
+		}
+	}
+	slices.SortFunc(tasks, func(a, b TaskInfo) int { return cmp.Compare(a.Task, b.Task) })
+	return tasks
+}
+
+// eachStatus walks what the threads last told: each thread, and each of its tasks.
+func (p *Processor) eachStatus(thread func(n, staged int), task func(t TaskInfo, records, skipped, dead int64)) {
+	a := p.running.Load()
+	if a == nil {
+		return
+	}
+	for n, t := range a.threads {
+		s := t.Status()
+		thread(n, s.Staged)
+		for _, ts := range s.Tasks {
+			task(taskInfo(n, ts), ts.Stats.Records, ts.Stats.Skipped, ts.Stats.Dead)
+		}
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// A TaskInfo tells about one task.
+type TaskInfo struct {
+	Task     string // sub-topology_partition
+	Thread   int
+	State    string  // preparing, restoring, running, closing
+	Restored float64 // part of its restore that is done; 1 once it runs
+	Inputs   []InputInfo
+}
+
+// An InputInfo tells about one input partition of a task.
+type InputInfo struct {
+	Topic     string
+	Partition int32
+	Committed int64 // position behind the last record whose effects are committed
+	Lag       int64 // records (positions, to be exact) readable behind it
+}
+
+func taskInfo(n int, s thread.TaskStatus) TaskInfo {
+	info := TaskInfo{Task: s.ID.String(), Thread: n, State: s.State.String()}
+	switch {
+	case s.State >= thread.Running:
+		info.Restored = 1
+	case s.Restored+s.ToGo > 0:
+		info.Restored = float64(s.Restored) / float64(s.Restored+s.ToGo)
+	}
+	for _, in := range s.Sources {
+		info.Inputs = append(info.Inputs, InputInfo{in.Partition.Topic, in.Partition.Number, in.Committed, in.Stable - in.Committed})
+	}
+	return info
+}
+
+// goRunner runs jobs in goroutines.
+type goRunner struct {
+	ctx  context.Context
+	jobs *sync.WaitGroup
+	done func() // a job has ended
+}
+
+func (r *goRunner) Go(_ string, job *thread.Job, steps ...func(context.Context) error) {
+	r.jobs.Go(func() {
+		var err error
+		for _, step := range steps {
+			if err = step(r.ctx); err != nil {
+				break
+			}
+		}
+		job.Finish(err)
+		r.done()
+	})
+}
+
+// wakeups wake threads, each by its own channel.
+type wakeups []chan struct{}
+
+func newWakeups(n int) wakeups {
+	w := make(wakeups, n)
+	for i := range w {
+		w[i] = make(chan struct{}, 1)
+	}
+	return w
+}
+
+func (w wakeups) wake(n int) {
+	select {
+	case w[n] <- struct{}{}:
+	default:
+	}
+}

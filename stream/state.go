@@ -1,0 +1,73 @@
+package stream
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tagtide/tagtide/stream/internal/store"
+	"github.com/tagtide/tagtide/stream/internal/store/memstore"
+	"github.com/tagtide/tagtide/stream/internal/store/pebblestore"
+)
+
+// A State is where tables are kept on this machine. Everything in it can be
+// made anew from the log. One State serves any number of processors and views
+// of one process. Safe for concurrent use.
+type State struct {
+	store.Store
+	id string
+}
+
+// StateOptions tune a State. The zero value is good.
+type StateOptions struct {
+	// CacheBytes of memory for reading and writing; default 96 MiB.
+	CacheBytes int64
+	// Logger; default slog.Default().
+	Logger *slog.Logger
+}
+
+// MemoryState keeps tables in memory; they are restored at every start.
+func MemoryState() *State { return &State{Store: memstore.New(), id: newInstanceID()} }
+
+// OpenState opens the state in a directory, creating it if need be. If its
+// files are damaged they are dropped, with a log line that says why, and will
+// be restored from the log. A directory that another process has open gives an
+// error that wraps [ErrInUse].
+func OpenState(dir string, o StateOptions) (*State, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s, err := pebblestore.Open(filepath.Join(dir, "tables"), pebblestore.Options{CacheBytes: o.CacheBytes, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	id, err := instanceID(filepath.Join(dir, "instance-id"))
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &State{Store: s, id: id}, nil
+}
+
+// instanceID is the id this directory was given when it was first used. What
+// an earlier process left open under it, the next one can so end.
+func instanceID(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if id := strings.TrimSpace(string(data)); err == nil && id != "" {
+		return id, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read instance id: %w", err)
+	}
+	id := newInstanceID()
+	if err := os.WriteFile(file, []byte(id+"\n"), 0o644); err != nil {
+		return "", fmt.Errorf("write instance id: %w", err)
+	}
+	return id, nil
+}
+
+func newInstanceID() string { return strings.ToLower(rand.Text()[:10]) }

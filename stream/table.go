@@ -1,0 +1,121 @@
+package stream
+
+import (
+	"fmt"
+
+	"github.com/tagtide/tagtide/stream/codec"
+	"github.com/tagtide/tagtide/stream/internal/topology"
+)
+
+// A Table is keyed state. Those that [Persist] and [NamedTable] make are the
+// group's own: written only by its steps, kept on this machine and backed by a
+// compacted topic, from which any instance can restore it. One that [Join]
+// makes is another group's and can only be read.
+type Table[V any] struct {
+	tableEdge
+	codec codec.Codec[V]
+}
+
+type tableEdge struct {
+	place
+	name  string // of a further table; "" for the group's own
+	topic string
+	owned bool
+}
+
+// Persist makes the group's table, topic GROUP-table. A group has at most one.
+func Persist[V any](c codec.Codec[V]) *Table[V] {
+	return &Table[V]{tableEdge: tableEdge{owned: true}, codec: c}
+}
+
+// NamedTable makes a further table of the group, topic GROUP-name-table.
+func NamedTable[V any](name string, c codec.Codec[V]) *Table[V] {
+	return &Table[V]{tableEdge: tableEdge{owned: true, name: name}, codec: c}
+}
+
+// Join makes another group's table readable for steps whose records are
+// partitioned as it is, by the key of the record: with topic "users-table", the
+// user of the record's key.
+func Join[V any](topic string, c codec.Codec[V]) *Table[V] {
+	return &Table[V]{tableEdge: tableEdge{topic: topic}, codec: c}
+}
+
+func (e *tableEdge) state() *tableEdge { return e }
+
+func (e *tableEdge) addTo(g *GroupGraph) {
+	if !e.enter(g, "a table") {
+		return
+	}
+	switch {
+	case !e.owned:
+	case e.name == "":
+		e.topic = topology.GroupTable(g.topology.Group)
+	default:
+		e.topic = topology.NamedTable(g.topology.Group, e.name)
+	}
+	e.index = len(g.topology.Tables)
+	g.topology.Tables = append(g.topology.Tables, topology.Table{Topic: e.topic, Owned: e.owned})
+}
+
+// Topic returns the table's topic, once it is part of a group.
+func (e *tableEdge) Topic() string { return e.topic }
+
+// Value returns what the table has under the record's key.
+func (t *Table[V]) Value(ctx Context) (V, bool, error) { return t.Get(ctx, ctx.Key()) }
+
+// SetValue writes under the record's key.
+func (t *Table[V]) SetValue(ctx Context, value V) error { return t.Set(ctx, ctx.Key(), value) }
+
+// Delete removes the record's key.
+func (t *Table[V]) Delete(ctx Context) error { return t.Remove(ctx, ctx.Key()) }
+
+// Get returns what the table has under a key, in the partition of the record
+// being handled: keys of other partitions are not seen here.
+func (t *Table[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
+	if t.graph == nil {
+		return value, false, missing("a table")
+	}
+	data, ok, err := ctx.c.Get(t.index, t.topic, key)
+	if err != nil || !ok {
+		return value, false, err
+	}
+	value, err = t.codec.Decode(data)
+	if err != nil {
+		return value, false, fmt.Errorf("decode from %s under key %.100q: %w", t.topic, key, err)
+	}
+	return value, true, nil
+}
+
+// Set writes under a key, in the partition of the record being handled. Unless
+// the key belongs there by its hash, readers of the topic cannot find it by
+// key; that is right for totals of a partition, say. It keeps key until the
+// commit, so key must not change.
+func (t *Table[V]) Set(ctx Context, key string, value V) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	var scratch [64]byte
+	data, err := t.codec.Append(scratch[:0], value)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", t.topic, err)
+	}
+	return ctx.c.Set(t.index, t.topic, key, data)
+}
+
+// Remove deletes a key, in the partition of the record being handled.
+func (t *Table[V]) Remove(ctx Context, key string) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	return ctx.c.Set(t.index, t.topic, key, nil)
+}
+
+func (t *Table[V]) writable() error {
+	switch {
+	case t.graph == nil:
+		return missing("a table")
+	case !t.owned:
+		return fmt.Errorf("table %s is joined: only its own group can write it", t.topic)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/topology"
+)
+
+// How the topics that are created are set up; the reasons stand in
+// docs/formats/topics.md.
+const (
+	inputRetention  = 3 * 24 * time.Hour
+	tableDirtyRatio = 0.1
+	tableSegment    = 64 << 20
+	// defaultPartitions of an input that has to be created.
+	defaultPartitions = 4
+)
+
+// ensureGroupTopics finds the topics of a group, creates those that are missing
+// and may be, and checks that their partitions fit one another.
+func ensureGroupTopics(ctx context.Context, l log.Log, g *GroupGraph, o *ProcessorOptions) (map[string]log.Topic, error) {
+	t := &g.topology
+	topics := map[string]log.Topic{}
+	ensure := func(want log.Topic, noCreate bool) error {
+		want.ReplicationFactor = o.ReplicationFactor
+		got, err := ensureTopic(ctx, l, noCreate, want)
+		topics[want.Name] = got
+		return err
+	}
+	if err := foreignTopics(t, o, ensure); err != nil {
+		return nil, err
+	}
+	for _, sub := range t.Subs() {
+		if err := ensureSub(t, sub, topics, o, ensure); err != nil {
+			return nil, err
+		}
+	}
+	if err := ensure(log.Topic{Name: topology.DeadTopic(t.Group), Partitions: 1, Cleanup: log.Delete}, o.NoCreate); err != nil {
+		return nil, err
+	}
+	return topics, nil
+}
+
+// foreignTopics makes sure of the topics that are not the group's own. Inputs
+// and outputs are created if need be; other groups' tables never are.
+func foreignTopics(t *topology.Topology, o *ProcessorOptions, ensure func(log.Topic, bool) error) error {
+	for _, s := range t.Sources {
+		if s.Loop {
+			continue
+		}
+		want := log.Topic{Name: s.Topic, Partitions: o.partitions(), Cleanup: log.Delete, Retention: inputRetention}
+		if err := ensure(want, o.NoCreate); err != nil {
+			return err
+		}
+	}
+	for _, name := range t.Outputs {
+		if err := ensure(log.Topic{Name: name, Partitions: o.partitions(), Cleanup: log.Delete}, o.NoCreate); err != nil {
+			return err
+		}
+	}
+	for _, tab := range t.Tables {
+		if tab.Owned {
+			continue
+		}
+		if err := ensure(log.Topic{Name: tab.Topic}, true); err != nil {
+			return fmt.Errorf("joined table: %w", err)
+		}
+	}
+	for _, name := range t.Lookups {
+		if err := ensure(log.Topic{Name: name}, true); err != nil {
+			return fmt.Errorf("lookup table: %w", err)
+		}
+	}
+	return nil
+}
+
+// ensureSub makes sure of the group's own topics in one sub-topology: with as
+// many partitions as its inputs or, for one that only has the loop, as asked for.
+func ensureSub(t *topology.Topology, sub topology.Sub, topics map[string]log.Topic, o *ProcessorOptions, ensure func(log.Topic, bool) error) error {
+	counts := map[string]int32{}
+	for name, topic := range topics {
+		counts[name] = topic.Partitions
+	}
+	partitions, err := t.Partitions(sub, counts)
+	if err != nil {
+		if onlyLoop := len(sub.Sources) == 1 && t.Sources[sub.Sources[0]].Loop; !onlyLoop {
+			return err
+		}
+		partitions = o.Partitions
+		if partitions == 0 {
+			partitions = widest(t, topics)
+		}
+	}
+	for _, s := range sub.Sources {
+		if t.Sources[s].Loop {
+			if err := ensure(log.Topic{Name: t.Sources[s].Topic, Partitions: partitions, Cleanup: log.Delete}, o.NoCreate); err != nil {
+				return err
+			}
+		}
+	}
+	for _, i := range sub.Tables {
+		if !t.Tables[i].Owned {
+			continue
+		}
+		want := log.Topic{Name: t.Tables[i].Topic, Partitions: partitions, Cleanup: log.Compact, MinDirtyRatio: tableDirtyRatio, SegmentBytes: tableSegment}
+		if err := ensure(want, o.NoCreate); err != nil {
+			return err
+		}
+		if got := topics[want.Name]; got.Cleanup&log.Compact == 0 {
+			return fmt.Errorf("topic %s holds a table but is not compacted: set cleanup.policy=compact", want.Name)
+		}
+	}
+	return nil
+}
+
+// widest is the number of partitions of the group's widest input.
+func widest(t *topology.Topology, topics map[string]log.Topic) int32 {
+	var n int32 = 1
+	for _, s := range t.Sources {
+		if !s.Loop {
+			n = max(n, topics[s.Topic].Partitions)
+		}
+	}
+	return n
+}
+
+func (o *ProcessorOptions) partitions() int32 {
+	if o.Partitions > 0 {
+		return o.Partitions
+	}
+	return defaultPartitions
+}
