@@ -61,6 +61,18 @@ func DefineGroup(group string, edges ...Edge) *GroupGraph {
 // Group returns the group's name.
 func (g *GroupGraph) Group() string { return g.topology.Group }
 
+// GroupTable names the topic of a group's own table.
+func GroupTable(group string) string { return topology.GroupTable(group) }
+
+// TableTopic names the topic of a further table of a group.
+func TableTopic(group, table string) string { return topology.NamedTable(group, table) }
+
+// LoopTopic names a group's re-keying topic.
+func LoopTopic(group string) string { return topology.LoopTopic(group) }
+
+// DeadTopic names the topic of a group's dead letters.
+func DeadTopic(group string) string { return topology.DeadTopic(group) }
+
 // Validate reports everything that is wrong with the graph.
 func (g *GroupGraph) Validate() error {
 	return errors.Join(append(slices.Clone(g.errs), g.topology.Validate())...)

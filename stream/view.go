@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/tagtide/tagtide/stream/codec"
 	"github.com/tagtide/tagtide/stream/internal/follow"
@@ -34,9 +35,10 @@ type ViewOptions[V any] struct {
 
 // A Change of a row.
 type Change[V any] struct {
-	Key     string
-	Value   V
-	Deleted bool
+	Key       string
+	Value     V
+	Deleted   bool
+	Partition int32 // of the table
 }
 
 // A View is a whole table, all its partitions, kept up to date on this machine
@@ -86,10 +88,10 @@ func (v *View[V]) Run(ctx context.Context) error {
 }
 
 // tell hands changes over, decoded.
-func (v *View[V]) tell(entries []store.Entry) error {
+func (v *View[V]) tell(partition int32, entries []store.Entry) error {
 	v.changes = v.changes[:0]
 	for _, e := range entries {
-		c := Change[V]{Key: string(e.Key), Deleted: e.Value == nil}
+		c := Change[V]{Key: unsafe.String(unsafe.SliceData(e.Key), len(e.Key)), Deleted: e.Value == nil, Partition: partition}
 		if !c.Deleted {
 			var err error
 			if c.Value, err = v.codec.Decode(e.Value); err != nil {

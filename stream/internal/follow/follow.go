@@ -26,7 +26,7 @@ type Config struct {
 	// Changed, if set, is given all that changes, in order within a partition,
 	// after it is in the store: at the start everything the store has, then
 	// what the log brings. Entries are only valid during the call.
-	Changed func(entries []store.Entry) error
+	Changed func(partition int32, entries []store.Entry) error
 	Logger  *slog.Logger
 }
 
@@ -147,7 +147,7 @@ func (f *Follower) loadPart(p *part) error {
 	var arena []byte
 	var failed error
 	flush := func() bool {
-		failed = f.cfg.Changed(chunk)
+		failed = f.cfg.Changed(p.kept.Changelog().Number, chunk)
 		chunk, arena = chunk[:0], arena[:0]
 		return failed == nil
 	}
@@ -222,7 +222,7 @@ func (f *Follower) apply(now time.Time, sync bool) error {
 		return nil
 	}
 	for _, c := range changes {
-		if err := f.cfg.Changed(c.Entries); err != nil {
+		if err := f.cfg.Changed(c.Table.Changelog().Number, c.Entries); err != nil {
 			return err
 		}
 	}

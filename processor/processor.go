@@ -1,0 +1,120 @@
+// Package processor is the hashtags group: it counts how many posts use each
+// hashtag.
+//
+//	tweets ─▶ post ─▶ each of its hashtags, +1 ─▶ hashtags-loop ─▶ count ─▶ hashtags-table
+//	           │       (summed per commit)        keyed by hashtag
+//	           └─▶ hashtags-totals-table: posts, uses, skipped, dead letters
+//
+// A post counts each of its hashtags once. What cannot be decoded goes to
+// hashtags-dead, is counted there, and stops nothing.
+package processor
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/tagtide/tagtide/internal/totals"
+	"github.com/tagtide/tagtide/post"
+	"github.com/tagtide/tagtide/stream"
+	"github.com/tagtide/tagtide/stream/codec"
+)
+
+// Options of the group. The zero value is good.
+type Options struct {
+	Group string // default "hashtags"
+	Input string // default "tweets"
+	// SkipReposts leaves out posts that pass on somebody else's; the default
+	// counts every post that is delivered, as the stream did.
+	SkipReposts bool
+}
+
+// Graph returns the group. This is the whole topology.
+func Graph(o Options) *stream.GroupGraph {
+	if o.Group == "" {
+		o.Group = "hashtags"
+	}
+	if o.Input == "" {
+		o.Input = "tweets"
+	}
+	g := &group{options: o}
+	g.counts = stream.Persist(codec.Int64)
+	g.totals = stream.NamedTable(totals.Table, codec.Int64)
+	g.loop = stream.Loop(codec.Int64, g.count, g.counts).Combine(sum)
+	posts := stream.Input(o.Input, codec.Bytes, g.post, g.totals).OnDead(g.dead)
+	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.totals)
+}
+
+type group struct {
+	options Options
+	counts  *stream.Table[int64]
+	totals  *stream.Table[int64]
+	loop    *stream.LoopEdge[int64]
+	desks   sync.Pool // of *desk
+}
+
+// A desk is what one step works on: decoding keeps its scratch here.
+type desk struct {
+	decoder post.Decoder
+	post    post.Post
+	uses    post.Uses
+}
+
+// post takes a post apart into uses of hashtags.
+func (g *group) post(ctx stream.Context, value []byte) error {
+	d, _ := g.desks.Get().(*desk)
+	if d == nil {
+		d = &desk{}
+	}
+	defer g.desks.Put(d)
+	result, err := d.decoder.Decode(value, &d.post)
+	if err != nil {
+		return err
+	}
+	switch {
+	case result.Kind == post.KindSkipped:
+		return g.add(ctx, totals.Skipped, result.Skipped)
+	case result.Kind != post.KindPost, d.post.Op != post.Create, d.post.Repost && g.options.SkipReposts:
+		return g.add(ctx, totals.Skipped, 1)
+	}
+	uses := d.uses.Of(&d.post)
+	for _, use := range uses {
+		if err := g.loop.Loopback(ctx, borrow(use.Key), 1); err != nil {
+			return err
+		}
+	}
+	if err := g.add(ctx, totals.Uses, int64(len(uses))); err != nil {
+		return err
+	}
+	return g.add(ctx, totals.Posts, 1)
+}
+
+// count adds what was used to the hashtag of the key. Back at 0 it is gone.
+func (g *group) count(ctx stream.Context, uses int64) error {
+	n, _, err := g.counts.Value(ctx)
+	switch {
+	case err != nil:
+		return err
+	case n+uses == 0:
+		return g.counts.Delete(ctx)
+	}
+	return g.counts.SetValue(ctx, n+uses)
+}
+
+// dead counts a record that could not be decoded.
+func (g *group) dead(ctx stream.Context, _ []byte) error { return g.add(ctx, totals.DeadLetters, 1) }
+
+func (g *group) add(ctx stream.Context, row string, n int64) error {
+	if n == 0 {
+		return nil
+	}
+	total, _, err := g.totals.Get(ctx, row)
+	if err != nil {
+		return err
+	}
+	return g.totals.Set(ctx, row, total+n)
+}
+
+func sum(a, b int64) int64 { return a + b }
+
+// borrow looks at bytes as a string, for a call that does not keep it.
+func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

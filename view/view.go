@@ -1,0 +1,167 @@
+// Package view keeps the counts of the hashtags group ready for questions: all
+// of them in order, with the totals, following the group's tables and telling
+// how fresh it is.
+package view
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tagtide/tagtide/internal/ranking"
+	"github.com/tagtide/tagtide/internal/totals"
+	"github.com/tagtide/tagtide/stream"
+	"github.com/tagtide/tagtide/stream/codec"
+)
+
+// Options tune a view. The zero value is good.
+type Options struct {
+	State   *stream.State // default: in memory
+	Logger  *slog.Logger
+	Metrics stream.Registerer
+	Now     func() time.Time // default time.Now
+}
+
+// A View of the counts. Safe for concurrent use; Run is called once.
+type View struct {
+	counts *stream.View[int64]
+	totals *stream.View[int64]
+	index  ranking.Index
+	sums   sums
+	now    func() time.Time
+
+	updates []ranking.Update // scratch of the goroutine that follows the counts
+}
+
+// New makes a view of the tables of a group. Nothing happens before Run.
+func New(l *stream.Log, g *stream.GroupGraph, o Options) (*View, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	v := &View{now: o.Now, sums: sums{rows: map[row]int64{}}}
+	var err error
+	v.counts, err = stream.NewView(l, stream.GroupTable(g.Group()), codec.Int64, stream.ViewOptions[int64]{
+		State: o.State, Changed: v.rank, Of: g, Logger: o.Logger, Metrics: o.Metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view of the counts: %w", err)
+	}
+	v.totals, err = stream.NewView(l, stream.TableTopic(g.Group(), totals.Table), codec.Int64, stream.ViewOptions[int64]{
+		State: o.State, Changed: v.sum, Logger: o.Logger, Metrics: o.Metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view of the totals: %w", err)
+	}
+	return v, nil
+}
+
+// Run follows the tables until ctx ends.
+func (v *View) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return v.counts.Run(ctx) })
+	g.Go(func() error { return v.totals.Run(ctx) })
+	return g.Wait()
+}
+
+// Index returns the counts in order, live.
+func (v *View) Index() *ranking.Index { return &v.index }
+
+// rank takes changed counts over into the order.
+func (v *View) rank(changes []stream.Change[int64]) error {
+	v.updates = v.updates[:0]
+	for _, c := range changes {
+		v.updates = append(v.updates, ranking.Update{Tag: c.Key, Count: c.Value})
+	}
+	v.index.Apply(v.updates)
+	return nil
+}
+
+func (v *View) sum(changes []stream.Change[int64]) error {
+	following := v.totals.Freshness().State != stream.Restoring
+	v.sums.apply(changes, v.now(), following)
+	return nil
+}
+
+// Freshness tells how far what the view shows is behind the log, counts and
+// totals taken together.
+func (v *View) Freshness() stream.Freshness {
+	c, t := v.counts.Freshness(), v.totals.Freshness()
+	worse := c
+	if t.State == stream.Restoring && c.State != stream.Restoring || t.State == stream.Disconnected && c.State == stream.Running {
+		worse = t
+	}
+	worse.AsOf = c.AsOf
+	if t.AsOf.Before(c.AsOf) {
+		worse.AsOf = t.AsOf
+	}
+	worse.Lag = -1
+	if c.Lag >= 0 && t.Lag >= 0 {
+		worse.Lag = c.Lag + t.Lag
+	}
+	return worse
+}
+
+// Totals are sums over everything counted.
+type Totals struct {
+	Posts, Uses, Skipped, DeadLetters int64
+	PostsPerSecond                    float64
+}
+
+// Totals returns the sums as of now.
+func (v *View) Totals() Totals { return v.sums.totals(v.now()) }
+
+// sums adds up the rows of the totals' partitions.
+type sums struct {
+	mu   sync.Mutex
+	rows map[row]int64 // guarded by mu
+	rate rate          // guarded by mu
+}
+
+type row struct {
+	partition int32
+	name      string
+}
+
+// apply takes changed rows over. Only what comes while following is growth.
+func (s *sums) apply(changes []stream.Change[int64], now time.Time, following bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range changes {
+		s.rows[row{c.Partition, name(c.Key)}] = c.Value
+	}
+	if following {
+		s.rate.note(s.add(totals.Posts), now)
+	}
+}
+
+// name returns one of the known names, so that no row pins what it came from.
+func name(key string) string {
+	for _, known := range []string{totals.Posts, totals.Uses, totals.Skipped, totals.DeadLetters} {
+		if key == known {
+			return known
+		}
+	}
+	return ""
+}
+
+func (s *sums) add(name string) (total int64) {
+	for r, n := range s.rows {
+		if r.name == name {
+			total += n
+		}
+	}
+	return total
+}
+
+func (s *sums) totals(now time.Time) Totals {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Totals{
+		Posts: s.add(totals.Posts), Uses: s.add(totals.Uses), Skipped: s.add(totals.Skipped),
+		DeadLetters: s.add(totals.DeadLetters), PostsPerSecond: s.rate.perSecond(now),
+	}
+}
