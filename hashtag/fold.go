@@ -1,6 +1,7 @@
 package hashtag
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -53,47 +54,65 @@ func Key(param string) string {
 // caseFold is full case folding, not lower case: straße and STRASSE are one. It is stateless.
 var caseFold = cases.Fold()
 
+// smallCherokee makes up for caseFold, which turns capital Cherokee letters into small ones and small ones into
+// capitals (golang/go#46101): they should all become capitals.
+func smallCherokee(r rune) rune {
+	switch {
+	case 'Ꭰ' <= r && r <= 'Ꮿ':
+		return r - 'Ꭰ' + 'ꭰ'
+	case 'Ᏸ' <= r && r <= 'Ᏽ':
+		return r - 'Ᏸ' + 'ᏸ'
+	}
+	return r
+}
+
+func isCapitalCherokee(r rune) bool { return smallCherokee(r) != r }
+
 // foldUnicode is Fold for a tag that is not ASCII.
 func foldUnicode(dst, tag []byte) []byte {
 	if !utf8.Valid(tag) {
 		tag = []byte(string([]rune(string(tag))))
 	}
-	if norm.NFKC.IsNormal(tag) {
-		if _, err := caseFold.Span(tag, true); err == nil {
-			return append(dst, tag...)
-		}
-	}
 	f := folders.Get().(*folder)
 	defer folders.Put(f)
-	f.normal = f.appendNFKC(f.normal[:0], tag)
-	f.folded = appendFold(f.folded[:0], f.normal)
-	f.normal = f.appendNFKC(f.normal[:0], f.folded)
-	if len(f.normal) > MaxLen {
+	key := f.normal(f.fold(f.normal(tag)))
+	if len(key) > MaxLen {
 		return dst
 	}
-	return append(dst, f.normal...)
+	return append(dst, key...)
 }
 
-// folder is the room that one fold needs beside its result. norm.Form.Append would allocate its own each time.
+// folder is the room that one fold needs beside its result. norm.Form.Append and IsNormal
+// would allocate their own each time.
 type folder struct {
-	iter           norm.Iter
-	normal, folded []byte
+	iter             norm.Iter
+	composed, folded []byte
 }
 
 var folders = sync.Pool{New: func() any { return new(folder) }}
 
-// appendNFKC appends the normal form of src to dst.
-func (f *folder) appendNFKC(dst, src []byte) []byte {
-	f.iter.Init(norm.NFKC, src)
-	for !f.iter.Done() {
-		dst = append(dst, f.iter.Next()...)
+// normal is the normal form of text, which it is most of the time already.
+func (f *folder) normal(text []byte) []byte {
+	if norm.NFKC.QuickSpan(text) == len(text) {
+		return text
 	}
-	return dst
+	f.composed = f.composed[:0]
+	f.iter.Init(norm.NFKC, text)
+	for !f.iter.Done() {
+		f.composed = append(f.composed, f.iter.Next()...)
+	}
+	return f.composed
 }
 
-// appendFold appends the case fold of src to dst.
-func appendFold(dst, src []byte) []byte {
-	dst = slices.Grow(dst, 3*len(src)) // no character folds to more than three times its bytes
-	n, _, _ := caseFold.Transform(dst[len(dst):cap(dst)], src, true)
-	return dst[:len(dst)+n]
+// fold is the case fold of text.
+func (f *folder) fold(text []byte) []byte {
+	if _, err := caseFold.Span(text, true); err == nil {
+		return text
+	}
+	if bytes.ContainsFunc(text, isCapitalCherokee) {
+		text = bytes.Map(smallCherokee, text)
+	}
+	f.folded = slices.Grow(f.folded[:0], 3*len(text)) // no character folds to more than three times its bytes
+	n, _, _ := caseFold.Transform(f.folded[:cap(f.folded)], text, true)
+	return f.folded[:n]
 }

@@ -27,7 +27,7 @@ func scan(text []byte, yield func([]byte) bool) {
 	kept := 0 // the end of the last tag or URL that won its place
 	link, linked := span{}, true
 	for tag, found := tags.next(); found; tag, found = tags.next() {
-		for linked && link.start < tag.start {
+		for linked && link.start < tag.start && mayBeInLink(text[:tag.start]) {
 			if link.start >= kept {
 				kept = link.end
 			}
@@ -42,6 +42,13 @@ func scan(text []byte, yield func([]byte) bool) {
 			return
 		}
 	}
+}
+
+// mayBeInLink reports whether what stands before a tag can be part of a URL that goes on with the tag. Mostly it
+// is a space, and URLs need not be looked for at all.
+func mayBeInLink(before []byte) bool {
+	r, _ := utf8.DecodeLastRune(before)
+	return isPathRune(r) || r < utf8.RuneSelf && isQueryByte(byte(r))
 }
 
 // span is a part of the text, by bytes.

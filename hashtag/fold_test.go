@@ -1,0 +1,142 @@
+package hashtag
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// slowFold is the definition.
+func slowFold(tag string) string {
+	tag = string([]rune(tag)) // each stray byte is U+FFFD
+	var folded strings.Builder
+	for _, r := range norm.NFKC.String(tag) {
+		if !unicode.Is(unicode.Cherokee, r) {
+			folded.WriteString(cases.Fold().String(string(r)))
+		} else if unicode.IsLower(r) {
+			folded.WriteRune(unicode.ToUpper(r))
+		} else {
+			folded.WriteRune(r)
+		}
+	}
+	return norm.NFKC.String(folded.String())
+}
+
+func TestFold(t *testing.T) {
+	for tag, want := range map[string]string{
+		"":            "",
+		"covid19":     "covid19",
+		"COVID19":     "covid19",
+		"ＣＯＶＩＤ１９":     "covid19",
+		"Straße":      "strasse",
+		"ΚΟΣΜΟΣ":      "κοσμοσ",
+		"κόσμος":      "κόσμοσ",
+		"İstanbul":    "i̇stanbul",
+		"año":         "año",
+		"an\u0303o":   "año",
+		"ano":         "ano",
+		"メ～テレ":        "メ~テレ",
+		"ﾊｯｼｭﾀｸﾞ":     "ハッシュタグ",
+		"ﬁn":          "fin",
+		"Коронавирус": "коронавирус",
+		"كورونا":      "كورونا",
+		"\u0301":      "\u0301",
+		"ꮳꮃꭹ":         "ᏣᎳᎩ",
+		"ᏣᎳᎩ":         "ᏣᎳᎩ",
+		"a\xffB":      "a\ufffdb",
+	} {
+		if got := FoldString(tag); got != want {
+			t.Errorf("%q has the key %q, want %q", tag, got, want)
+		}
+	}
+}
+
+func TestKeyOfWhatIsTyped(t *testing.T) {
+	for _, typed := range []string{"covid19", "#COVID19", "＃COVID19", "ＣＯＶＩＤ１９", " #covid19\n"} {
+		if got := Key(typed); got != "covid19" {
+			t.Errorf("%q has the key %q", typed, got)
+		}
+	}
+	for typed, want := range map[string]string{"": "", "#": "", "##a": "#a", "# a": " a"} {
+		if got := Key(typed); got != want {
+			t.Errorf("%q has the key %q, want %q", typed, got, want)
+		}
+	}
+}
+
+func TestFoldAppends(t *testing.T) {
+	// A mark at the start of a key does not melt into what stands before it.
+	for _, tag := range []string{"B", "\u0301b", "É"} {
+		if got, want := string(Fold([]byte("a"), []byte(tag))), "a"+FoldString(tag); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestFoldIsBounded(t *testing.T) {
+	for tag, want := range map[string]int{
+		strings.Repeat("a", MaxLen):   MaxLen,
+		strings.Repeat("a", MaxLen+1): 0,
+		strings.Repeat("\uFDFA", 31):  31 * 33, // one letter, eighteen after folding
+		strings.Repeat("\uFDFA", 32):  0,
+	} {
+		if got := string(Fold([]byte("x"), []byte(tag))); len(got) != 1+want {
+			t.Errorf("%d bytes have a key of %d, want %d", len(tag), len(got)-1, want)
+		}
+	}
+}
+
+// A key that is folded again must stay as it is: whoever has a key from the API may ask with it.
+func TestFoldTwiceIsFoldOnce(t *testing.T) {
+	var unstable []rune
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		key := FoldString(string(r))
+		if want := slowFold(string(r)); key != want {
+			t.Fatalf("%U has the key %q, want %q", r, key, want)
+		}
+		if FoldString(key) != key {
+			unstable = append(unstable, r)
+		}
+	}
+	if len(unstable) > 0 {
+		t.Errorf("%d characters change when folded again: %U", len(unstable), unstable)
+	}
+}
+
+func FuzzFold(f *testing.F) {
+	f.Add("ＣＯＶＩＤ19 ẞ İ \u0345\u0301 \xff")
+	f.Fuzz(func(t *testing.T, tag string) {
+		got := Fold([]byte("before"), []byte(tag))
+		want := slowFold(tag)
+		if len(tag) > MaxLen || len(want) > MaxLen {
+			want = ""
+		}
+		if !bytes.Equal(got, []byte("before"+want)) {
+			t.Fatalf("%q has the key %q, want %q", tag, got, want)
+		}
+		if again := FoldString(want); again != want {
+			t.Fatalf("the key %q has the key %q", want, again)
+		}
+	})
+}
+
+func BenchmarkFold(b *testing.B) {
+	for _, tag := range []string{"covid19", "COVID19", "año", "コロナ", "Коронавирус", "ＣＯＶＩＤ"} {
+		b.Run(tag, func(b *testing.B) {
+			b.ReportAllocs()
+			var dst []byte
+			in := []byte(tag)
+			for b.Loop() {
+				dst = Fold(dst[:0], in)
+			}
+		})
+	}
+}
