@@ -45,8 +45,8 @@ type pageView struct {
 	Title   string
 	State   State
 	Stale   bool
-	Age     string // of as_of at the time of rendering, "" if never
-	AsOf    string
+	AsOf    string // "" if never
+	Age     string // of AsOf in seconds, as the page is rendered
 	Lag     string // "" if unknown
 	Percent int    // of the restore
 	Refresh int    // seconds, for browsers without JavaScript
@@ -59,7 +59,7 @@ func (s *Server) pageView(title string, content any, f Freshness) pageView {
 	v := pageView{Title: title, State: f.State, Stale: m.Stale, Refresh: 10, Totals: s.counts.Totals(), Content: content}
 	if m.AsOf != nil {
 		v.AsOf = *m.AsOf
-		v.Age = fmt.Sprintf("%.1f s", max(0, s.opts.Now().Sub(f.AsOf).Seconds()))
+		v.Age = fmt.Sprintf("%.1f", max(0, s.opts.Now().Sub(f.AsOf).Seconds()))
 	}
 	if m.Lag != nil {
 		v.Lag = humanize.Comma(*m.Lag)

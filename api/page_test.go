@@ -82,7 +82,7 @@ func TestPagePagesAndSearchesByItsAddress(t *testing.T) {
 func TestPageTellsItsState(t *testing.T) {
 	counts := new(apitest.Counts)
 	c := serve(t, counts, api.Options{})
-	if body := c.get("/").body; !regexp.MustCompile(`id="empty" class="empty">Waiting`).MatchString(body) {
+	if body := c.get("/").body; !regexp.MustCompile(`id="empty" class="empty tracks">Waiting`).MatchString(body) {
 		t.Error("an empty page does not say that it waits")
 	}
 	counts.SetFreshness(api.Freshness{State: api.Restoring, Progress: .42})

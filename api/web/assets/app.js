@@ -13,7 +13,10 @@
   const text = (el, s) => { if (el && el.textContent !== s) el.textContent = s; };
 
   let paused = false, timer = 0, round = 0, request = null;
-  let asOf = '', asOfSeen = 0, said = '', saidAt = 0;
+  let said = '', saidAt = -10000;
+  // The age of the counts by this machine's clock: the server said it once, and
+  // from then on every new as_of is new.
+  let asOf = $('age').dataset.asOf, asOfSeen = -1000 * $('age').dataset.seconds;
 
   // --- asking -------------------------------------------------------------
 
@@ -71,12 +74,12 @@
     text($('tags'), comma(data.tags));
     drawRate(data.posts_per_second);
     showState(meta);
-    if (list) { showTop(first.data); showList(list, data.uses, meta.total); }
+    if (list) { showTop(first.data); showList(list, data.uses); }
     else if (first) showOne(first.data, data.uses);
   }
 
   function showState(meta) {
-    if (meta.as_of !== asOf) { asOf = meta.as_of; asOfSeen = performance.now(); }
+    if (meta.as_of && meta.as_of !== asOf) { asOf = meta.as_of; asOfSeen = performance.now(); }
     const percent = Math.floor(100 * (meta.progress ?? 0));
     const behind = meta.lag > 0 ? `, ${comma(meta.lag)} behind` : '';
     const words = {
@@ -91,7 +94,7 @@
       disconnected: `Disconnected from the log. These counts are from ${clock} and do not move.`,
     }[meta.state], meta.state === 'restoring' ? percent : null);
     root.classList.toggle('old', meta.state !== 'running' || meta.stale);
-    text($('lag'), meta.lag === null ? '' : `${comma(meta.lag)} records behind.`);
+    text($('lag'), meta.lag === null ? '' : meta.lag === 0 ? 'Nothing waits to be counted.' : `${comma(meta.lag)} records wait to be counted.`);
     tick();
   }
 
@@ -116,7 +119,8 @@
   }
 
   function tick() {
-    if (asOfSeen) text($('age'), `updated ${Math.round((performance.now() - asOfSeen) / 1000)} s ago`);
+    const age = Math.round((performance.now() - asOfSeen) / 1000);
+    if (asOf) text($('age'), age < 2 ? 'updated just now' : `updated ${age < 120 ? `${age} s` : `${Math.floor(age / 60)} min`} ago`);
   }
 
   // announce tells a screen reader, at most every ten seconds.
@@ -132,13 +136,13 @@
 
   function showTop(rows) {
     $('empty').hidden = rows.length > 0;
-    $('top-hint').hidden = rows.length === 0;
     const leader = $('top').firstElementChild?.dataset.tag;
     arrange($('top'), rows, $('bar'), (li, row) => {
-      li.querySelector('rect').setAttribute('width', `${(100 * row.count / rows[0].count).toFixed(2)}%`);
+      for (const rect of li.querySelectorAll('rect')) rect.setAttribute('width', `${(100 * row.count / rows[0].count).toFixed(2)}%`);
       const grown = growth(row);
       text(li.querySelector('.delta'), grown > 0 ? `+${comma(grown)}` : '');
     });
+    $('top-hint').hidden = !$('top').querySelector('.delta:not(:empty)');
     for (const tag of past.keys()) if (!rows.some((row) => row.tag === tag)) past.delete(tag);
     if (leader && rows[0] && rows[0].tag !== leader) announce(`${rows[0].tag} leads with ${comma(rows[0].count)} uses`);
   }
@@ -153,10 +157,11 @@
 
   // --- the table ----------------------------------------------------------
 
-  function showList({ data, meta }, uses, total) {
+  function showList({ data, meta }, uses) {
     const at = place();
     $('table').hidden = data.length === 0;
     $('none').hidden = data.length > 0 || !at.q;
+    $('nothing').hidden = data.length > 0 || Boolean(at.q);
     text($('none-q'), at.q ?? '');
     arrange($('rows'), data, $('row'), (tr, row) => text(tr.querySelector('.share'), share(row.count, uses)));
     $('first').hidden = !at.cursor;
@@ -239,7 +244,7 @@
 
   function draw(svg, samples, floor) {
     if (!svg || samples.length < 2) return;
-    const high = Math.max(...samples, floor + 1) - floor;
+    const high = 1.1 * (Math.max(...samples, floor + 1) - floor);
     const points = samples.map((v, i) => `${(90 * i / (samples.length - 1)).toFixed(1)} ${(23 - 22 * (v - floor) / high).toFixed(1)}`);
     svg.querySelector('.line').setAttribute('d', `M${points.join('L')}`);
     svg.querySelector('.area').setAttribute('d', `M0 24L${points.join('L')}L90 24z`);
