@@ -21,11 +21,13 @@ var doors = []door{
 		"use the contract stream/internal/log"},
 	{"github.com/twmb/franz-go", either(tests, in("cmd")), "tests and cmd (the development broker)",
 		"use the contract stream/internal/log"},
+	{"github.com/cockroachdb/pebble/v2/vfs", either(tests, in("stream/internal/log/embedded", "stream/internal/store/pebblestore")),
+		"tests (a disk that crashes), beside the doors of Pebble", "use the os package"},
 	{"github.com/cockroachdb/pebble", in("stream/internal/log/embedded", "stream/internal/store/pebblestore"),
 		"stream/internal/log/embedded and stream/internal/store/pebblestore",
 		"use the contracts stream/internal/log and stream/internal/store"},
 	{"github.com/gorilla/mux", in("api"), "api", "let api route"},
-	{"github.com/prometheus", either(tests, named("metrics.go")), "files named metrics.go",
+	{"github.com/prometheus", either(tests, metrics), "files named metrics.go or …_metrics.go",
 		"count in the room's metrics.go, on the registerer that the caller gave"},
 	{"github.com/chromedp", tests, "tests", "keep browsers in tests"},
 	{"go.uber.org/goleak", tests, "tests", "wait for the goroutines you start"},
@@ -54,9 +56,10 @@ func in(folders ...string) func(*File) bool {
 	}
 }
 
-// named opens a door to files of a name.
-func named(name string) func(*File) bool {
-	return func(f *File) bool { return path.Base(f.Path) == name }
+// metrics opens a door to the files that count.
+func metrics(f *File) bool {
+	name := path.Base(f.Path)
+	return name == "metrics.go" || strings.HasSuffix(name, "_metrics.go")
 }
 
 // either opens a door that one of two opens.
@@ -64,7 +67,10 @@ func either(a, b func(*File) bool) func(*File) bool {
 	return func(f *File) bool { return a(f) || b(f) }
 }
 
-func tests(f *File) bool  { return f.Test }
+// tests opens a door to tests, and to packages that are there for tests and
+// say so in their names, as the standard library's fstest does.
+func tests(f *File) bool { return f.Test || strings.HasSuffix(f.Room, "test") }
+
 func anywhere(*File) bool { return true }
 
 // checkDoors finds third parties that come in by another door than theirs.
