@@ -24,6 +24,8 @@ type Freshness struct {
 	// Progress of the recovery, 0 to 1, and the changelog positions to go.
 	Progress float64
 	ToGo     int64
+	// ETA is how long the recovery will take at the pace it had; 0: not known.
+	ETA time.Duration
 }
 
 // ViewState is what a view is doing.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -53,6 +54,7 @@ type View[V any] struct {
 	changes  []Change[V]
 
 	recovered chan struct{}
+	began     atomic.Pointer[time.Time] // when Run did
 }
 
 // NewView makes a view of the table with the given topic, as in
@@ -73,9 +75,12 @@ func NewView[V any](l *Log, topic string, c codec.Codec[V], o ViewOptions[V]) (*
 	return v, nil
 }
 
-// Run follows the table until ctx ends, and then returns nil. A View runs once.
+// Run follows the table until ctx ends, and then returns nil. A table that is
+// not there yet is waited for: its group may be started later. A View runs once.
 func (v *View[V]) Run(ctx context.Context) error {
-	if err := v.follower.Open(ctx, time.Now()); err != nil {
+	now := time.Now()
+	v.began.Store(&now)
+	if err := v.open(ctx); err != nil || ctx.Err() != nil {
 		return errors.Join(err, v.follower.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -85,6 +90,27 @@ func (v *View[V]) Run(ctx context.Context) error {
 	cancel()
 	wg.Wait()
 	return errors.Join(err, v.follower.Close())
+}
+
+// open opens the table, as soon as it is there.
+func (v *View[V]) open(ctx context.Context) error {
+	const pause = 200 * time.Millisecond
+	told := time.Now() // a moment is nothing to tell of
+	for {
+		err := v.follower.Open(ctx, time.Now())
+		if !errors.Is(err, ErrUnknownTopic) {
+			return err
+		}
+		if time.Since(told) > 10*time.Second {
+			told = time.Now()
+			v.opts.Logger.Info("waiting for the table's topic; its group creates it", "topic", v.topic)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
 }
 
 // tell hands changes over, decoded.
@@ -145,8 +171,9 @@ func (v *View[V]) Freshness() Freshness {
 	f.Progress = 1
 	if f.State == Restoring {
 		f.Progress, f.ToGo = 0, p.ToGo
-		if p.Done+p.ToGo > 0 {
+		if p.Done > 0 {
 			f.Progress = float64(p.Done) / float64(p.Done+p.ToGo)
+			f.ETA = time.Duration(float64(time.Since(*v.began.Load())) * float64(p.ToGo) / float64(p.Done))
 		}
 	}
 	return f

@@ -1,0 +1,79 @@
+package processor
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/tagtide/tagtide/post"
+	"github.com/tagtide/tagtide/stream"
+)
+
+// Recount counts the records of the input again, one by one, by the rules of
+// the group and without its machinery, and compares with the group's table. It
+// returns what differs, "" if nothing does. The group must have handled
+// everything, and nothing of the input may have been removed.
+func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err error) {
+	g := Graph(o)
+	if fault, err = recountable(ctx, l, g); err != nil || fault != "" {
+		return fault, err
+	}
+	want := map[string]int64{}
+	var d desk
+	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
+		result, err := d.decoder.Decode(r.Value, &d.post)
+		if err != nil || result.Kind != post.KindPost || d.post.Op != post.Create || d.post.Repost && o.SkipReposts {
+			return nil
+		}
+		for _, use := range d.uses.Of(&d.post) {
+			want[string(use.Key)]++
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return differs(ctx, l, stream.GroupTable(g.Group()), want)
+}
+
+// recountable says why the input does not tell what the table should be.
+func recountable(ctx context.Context, l *stream.Log, g *stream.GroupGraph) (why string, err error) {
+	topics, err := stream.DescribeTopics(ctx, l, g.Inputs()...)
+	if err != nil {
+		return "", err
+	}
+	for n, p := range topics[0].Partitions {
+		if p.Start > 0 {
+			return fmt.Sprintf("cannot recount: the first %d records of %s partition %d have been removed", p.Start, topics[0].Name, n), nil
+		}
+	}
+	waiting, err := stream.Backlog(ctx, l, g)
+	if err != nil || waiting == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("cannot recount: %d records are not counted yet", waiting), nil
+}
+
+func differs(ctx context.Context, l *stream.Log, table string, want map[string]int64) (fault string, err error) {
+	have := map[string]string{}
+	err = stream.ReadTopic(ctx, l, table, func(r stream.Record) error {
+		if r.Value == nil {
+			delete(have, string(r.Key))
+		} else {
+			have[string(r.Key)] = string(r.Value)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for tag, n := range want {
+		if have[tag] != strconv.FormatInt(n, 10) {
+			return fmt.Sprintf("%s is %q in the table and %d in the input", tag, have[tag], n), nil
+		}
+	}
+	if len(have) != len(want) {
+		return fmt.Sprintf("the table has %d hashtags and the input %d", len(have), len(want)), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,125 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
+)
+
+// A Finding is the outcome of checking one thing. Fault is "" if it holds.
+type Finding struct {
+	What  string
+	Fault string
+}
+
+// CheckState compares every table in a state with its changelog: it must be
+// exactly the changelog folded up to the table's own position. Nobody else may
+// have the state open.
+func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
+	tables, err := s.Tables()
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var findings []Finding
+	for _, t := range tables {
+		f := Finding{What: fmt.Sprintf("table %s partition %d at position %d", t.Changelog.Topic, t.Changelog.Number, t.Checkpoint.Next)}
+		if f.Fault, err = checkTable(ctx, l, s, t); err != nil {
+			return findings, fmt.Errorf("%s: %w", f.What, err)
+		}
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
+
+// CheckOpen finds transactions that were begun and have not ended.
+func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
+	f := Finding{What: "no transaction is open"}
+	open, err := l.OpenTransactions(ctx)
+	if err != nil {
+		return f, fmt.Errorf("list transactions: %w", err)
+	}
+	var ids []string
+	for _, t := range open {
+		ids = append(ids, t.TransactionalID)
+	}
+	if len(ids) > 0 {
+		f.Fault = "open: " + strings.Join(ids, ", ")
+	}
+	return f, nil
+}
+
+func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
+	topics, err := DescribeTopics(ctx, l, t.Changelog.Topic)
+	if err != nil {
+		return "its topic is not there: the table will be wiped at the next start", nil
+	}
+	extent := topics[0].Partitions[t.Changelog.Number]
+	if t.Checkpoint.Next > extent.Stable {
+		return fmt.Sprintf("the changelog ends before it, at %d", extent.Stable), nil
+	}
+	kept, err := s.Open(t.Changelog, t.Identity)
+	if err != nil {
+		return "", err
+	}
+	want, newer, err := fold(ctx, l, t.Changelog, extent, t.Checkpoint.Next)
+	if err == nil {
+		fault, err = compare(kept, want, newer)
+	}
+	if closed := kept.Close(); err == nil {
+		err = closed
+	}
+	return fault, err
+}
+
+// fold reads a changelog: what it says up to a position, and which keys have
+// newer records. Of those, compaction may have removed the older ones.
+func fold(ctx context.Context, l *Log, p record.Partition, extent PartitionInfo, to int64) (want map[string][]byte, newer map[string]bool, err error) {
+	want, newer = map[string][]byte{}, map[string]bool{}
+	err = readPartition(ctx, l, p, extent, func(r Record) error {
+		switch {
+		case r.Offset >= to:
+			newer[string(r.Key)] = true
+		case r.Value == nil:
+			delete(want, string(r.Key))
+		default:
+			want[string(r.Key)] = r.Value
+		}
+		return nil
+	})
+	return want, newer, err
+}
+
+// compare names the first key in which a table differs from what it should be.
+func compare(kept store.Table, want map[string][]byte, newer map[string]bool) (fault string, err error) {
+	seen := 0
+	err = kept.Scan(nil, func(key, value []byte) bool {
+		if newer[string(key)] {
+			return true
+		}
+		w, ok := want[string(key)]
+		switch {
+		case !ok:
+			fault = fmt.Sprintf("key %.100q has value %.100q, and none in the changelog", key, value)
+		case !bytes.Equal(w, value):
+			fault = fmt.Sprintf("key %.100q has value %.100q, and in the changelog %.100q", key, value, w)
+		}
+		seen++
+		return fault == ""
+	})
+	if err != nil || fault != "" {
+		return fault, err
+	}
+	for key := range want {
+		if newer[key] {
+			delete(want, key)
+		}
+	}
+	if seen != len(want) {
+		fault = fmt.Sprintf("%d keys, and %d in the changelog", seen, len(want))
+	}
+	return fault, nil
+}
