@@ -118,8 +118,14 @@ func batchBytes(steps []step) int {
 	return n
 }
 
-// commit writes a batch, and gives it back.
+// commit writes a batch, and gives it back. An empty one is of use too: with
+// sync, it makes durable what was written before. Pebble would pass it over.
 func (s *Store) commit(b *pebble.Batch, sync bool) error {
+	if sync && b.Empty() {
+		if err := b.LogData(nil, nil); err != nil {
+			return err
+		}
+	}
 	if err := s.db.Apply(b, &pebble.WriteOptions{Sync: sync}); err != nil {
 		return err
 	}
