@@ -56,6 +56,9 @@ func New(l *stream.Log, g *stream.GroupGraph, o Options) (*View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("view of the totals: %w", err)
 	}
+	if err := v.register(o.Metrics); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	return v, nil
 }
 
