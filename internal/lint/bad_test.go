@@ -135,7 +135,9 @@ func layoutExamples() []example {
 		{layout, "utils", file("utils/u.go", "package utils"), "utils/: not one of the top-level folders"},
 		{layout, "the way", map[string]string{"emitter/e.go": "package emitter", ".ci/run": "", ".git/x": "", "LICENSE": ""}, ""},
 		{rooms, "nowhere", file("internal/misc/m.go", "package misc"), "internal/misc/m.go:1: package misc lies in no room"},
+		{rooms, "in a divided room", file("stream/internal/misc/m.go", "package misc"), "stream/internal/misc/m.go:1: package misc lies in no room"},
 		{rooms, "below a room", file("emitter/archive/a.go", "package archive"), ""},
+		{rooms, "a divided room", file("stream/s.go", "package stream"), ""},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A room is a folder with everything below it, down to a nested room.
+// A room is a folder, with everything below it unless there are rooms in it.
 type room struct {
 	path  string
 	may   []string // the rooms it may import
@@ -41,11 +41,12 @@ var rooms = []room{
 		tests: words("stream/internal/store/memstore")},
 	{path: "stream/internal/task", may: words("stream/internal/record stream/internal/assign stream/internal/table"),
 		tests: words("stream/internal/store/memstore")},
+	{path: "stream/internal/follow", may: words("stream/internal/record stream/internal/log stream/internal/store stream/internal/table"),
+		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
 	{path: "stream/internal/thread", may: words(`stream/internal/record stream/internal/log stream/internal/store
 		stream/internal/topology stream/internal/assign stream/internal/table stream/internal/task`),
 		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
-	{path: "stream/internal/instance", may: words(`stream/internal/record stream/internal/log stream/internal/store
-		stream/internal/topology stream/internal/assign stream/internal/table stream/internal/task stream/internal/thread`),
+	{path: "stream/internal/instance", may: words("stream/internal/log stream/internal/assign stream/internal/thread"),
 		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
 	{path: "stream", may: words("stream/internal stream/codec"), tests: words("stream/streamtest")},
 	{path: "stream/streamtest", may: words("stream stream/codec stream/internal")},
@@ -75,15 +76,21 @@ var rooms = []room{
 // words splits a list of names.
 func words(s string) []string { return strings.Fields(s) }
 
-// roomOf returns the innermost room that a folder lies in.
+// roomOf returns the room that a folder lies in.
 func roomOf(folder string) (room, bool) {
-	var inner room
-	for _, r := range rooms {
-		if under(folder, r.path) && len(r.path) > len(inner.path) {
-			inner = r
-		}
+	i := slices.IndexFunc(rooms, func(r room) bool {
+		return folder == r.path || under(folder, r.path) && !r.divided()
+	})
+	if i < 0 {
+		return room{}, false
 	}
-	return inner, inner.path != ""
+	return rooms[i], true
+}
+
+// divided tells whether there are rooms within the room. Then each folder in
+// it needs a row of its own.
+func (r room) divided() bool {
+	return slices.ContainsFunc(rooms, func(o room) bool { return strings.HasPrefix(o.path, r.path+"/") })
 }
 
 // checkRooms finds packages that no room holds.
@@ -127,9 +134,8 @@ func (r room) instead() string {
 	return "move what both need to one of " + strings.Join(r.may, ", ") + ", or take it as an argument"
 }
 
-// mayImport tells whether a file of the room may import a folder. An entry of
-// the table stands for the folder and, unless a row of its own says otherwise,
-// for what lies below it; "stream/internal" for all the engine's rooms.
+// mayImport tells whether a file of the room may import a folder. In the table,
+// "stream/internal" stands for all the engine's rooms.
 func (r room) mayImport(folder string, test bool) bool {
 	to, ok := roomOf(folder)
 	if !ok {
