@@ -33,7 +33,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return s.exportRows(w, r, format)
+	return s.exportRows(w, format)
 }
 
 var exportTypes = map[string]string{
@@ -41,15 +41,12 @@ var exportTypes = map[string]string{
 	"csv":    "text/csv; charset=utf-8; header=present",
 }
 
-func (s *Server) exportRows(w http.ResponseWriter, r *http.Request, format string) error {
+func (s *Server) exportRows(w http.ResponseWriter, format string) error {
 	buf := bufio.NewWriterSize(w, 32<<10)
 	write := rowWriter(buf, format)
 	deadline := http.NewResponseController(w)
 	var after *ranking.Key
 	for more := true; more; {
-		if err := r.Context().Err(); err != nil {
-			return err
-		}
 		deadline.SetWriteDeadline(time.Now().Add(writeTimeout)) // best effort: a test's writer has none
 		var rows []ranking.Row
 		rows, more = s.counts.Page(after, exportChunk, "")

@@ -80,13 +80,19 @@ func TestBarsGlideUnlessMotionIsUnwanted(t *testing.T) {
 func TestFocusStaysWhereTheReaderIs(t *testing.T) {
 	b, counts := newTab(t), lively()
 	b.open(counts, "/")
-	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#rows tr[data-tag="covid19"] a').focus()`))
-	for i, tag := range []string{"music", "friday", "tail299"} {
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#rows tr[data-tag="music"] a').focus()`))
+	// Others pass it, then it passes them.
+	for i, tag := range []string{"friday", "tail299", "music", "sunset"} {
 		counts.Add(tag, int64(6000*(i+1)))
 		b.expect(rows + fmt.Sprintf(`[0] === %q`, tag))
-		if got := read[string](b, `document.activeElement.closest('tr')?.dataset.tag ?? document.activeElement.tagName`); got != "covid19" {
-			t.Errorf("after %s came, the focus is at %s", tag, got)
+		if got := read[string](b, `document.activeElement.closest('tr')?.dataset.tag ?? document.activeElement.tagName`); got != "music" {
+			t.Errorf("after %s rose, the focus is at %s", tag, got)
 		}
+	}
+	counts.Set("music", 0)
+	b.expect(`!` + rows + `.includes('music')`)
+	if got := read[string](b, `document.activeElement.id`); got != "all" {
+		t.Errorf("after its row has gone, the focus is at %q", got)
 	}
 }
 
