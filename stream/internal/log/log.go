@@ -265,12 +265,13 @@ type JoinOptions struct {
 // MemberInfo is what an assignor sees of a member.
 //
 // What a member may be working on is what its Metadata says it owns, and what
-// its last Assignment gave it, which it may have taken up since.
+// its Assignment gave it, which it may have taken up since. An assignment that
+// no Poll returned before the group moved on is never returned.
 type MemberInfo struct {
 	ID         string
 	InstanceID string
 	Metadata   []byte // as last given to Join, Update or Rejoin
-	Assignment []byte // as the group last gave it; empty for a new or lost member
+	Assignment []byte // the last that the member's Poll returned; empty for a new or lost member
 }
 
 // A Member is one membership of a group, kept alive in the background. It

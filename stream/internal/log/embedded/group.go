@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -92,16 +93,17 @@ type member struct {
 
 	id       string
 	metadata []byte
-	given    []byte // the last assignment
 	// joined orders members: the first is the leader.
 	joined int64
 	seen   time.Time // its last heartbeat
 	// along: it takes part in the rebalance that is being prepared.
 	along bool
 	// gone says why it is no member any more: replaced, left, or nil.
-	gone  error
+	gone error
+	// claim is what Poll returned last, next what it returns next, if any.
+	// An assignment that no Poll returned was never taken up.
 	claim log.Claim
-	news  bool // Poll has not returned the claim yet
+	next  *log.Claim
 }
 
 const defaultSessionTimeout = 10 * time.Second
@@ -124,31 +126,22 @@ func (l *Log) Join(name string, o log.JoinOptions) (log.Member, error) {
 	return m, nil
 }
 
-// enter makes m a member. A member with the same instance id makes room: m
-// takes over what that one was given.
+// enter makes m a member. A member with the same instance id makes room.
 func (m *member) enter(g *group) bool {
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		if old := g.members[id]; m.instance != "" && old.instance == m.instance {
 			old.gone = fmt.Errorf("%w: another member joined as instance %q", log.ErrFenced, m.instance)
 			m.log.moved = append(m.log.moved, old.ready)
-			m.given = old.given
 			delete(g.members, id)
 		}
 	}
 	g.joined++
 	m.joined = g.joined
-	m.id = fmt.Sprintf("%s-%d-%d", cmpOr(m.instance, "member"), g.generation, g.joined)
+	m.id = fmt.Sprintf("%s-%d-%d", cmp.Or(m.instance, "member"), g.generation, g.joined)
 	m.seen = m.log.o.Now()
 	m.along = true
 	g.members[m.id] = m
 	return true
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // rebalance makes a change to a group. If the change asks for it, a rebalance
@@ -178,15 +171,17 @@ func (l *Log) rebalance(name string, change func(g *group) (begin bool)) error {
 
 func (m *member) lags() bool { return !m.along }
 
-// infos are what the assignor sees, and the member whose assignor it is.
+// infos are what the assignor sees, and the member whose assignor it is. What
+// members were not told yet of an earlier generation, they never are.
 func (g *group) infos() (leader *member, infos []log.MemberInfo) {
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		m := g.members[id]
 		if leader == nil || m.joined < leader.joined {
 			leader = m
 		}
+		m.next = nil
 		infos = append(infos, log.MemberInfo{
-			ID: id, InstanceID: m.instance, Metadata: m.metadata, Assignment: m.given,
+			ID: id, InstanceID: m.instance, Metadata: m.metadata, Assignment: m.claim.Assignment,
 		})
 	}
 	return leader, infos
@@ -213,12 +208,10 @@ func (l *Log) planForm(b *pebble.Batch, g *group, leader *member, infos []log.Me
 
 // take gives a member its claim under a new generation. l.mu is held.
 func (m *member) take(generation int32, assignment []byte) {
-	m.claim = log.Claim{
+	m.next = &log.Claim{
 		GroupClaim: log.GroupClaim{Group: m.group, Member: m.id, Generation: generation},
 		Assignment: assignment,
 	}
-	m.news = true
-	m.given = assignment
 	m.log.moved = append(m.log.moved, m.ready)
 }
 
@@ -236,8 +229,10 @@ func (m *member) Poll() (log.Claim, bool, error) {
 	}
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
-	news := m.news
-	m.news = false
+	news := m.next != nil
+	if news {
+		m.claim, m.next = *m.next, nil
+	}
 	return m.claim, news, nil
 }
 
@@ -267,8 +262,8 @@ func (m *member) Rejoin(metadata []byte) {
 		switch {
 		case m.gone != nil:
 			return false
-		case g.members[m.id] != m: // it was lost
-			return m.enter(g)
+		case g.members[m.id] != m: // it was lost, which it must know first
+			return m.claim.Lost && m.enter(g)
 		}
 		m.seen, m.along = m.log.o.Now(), true
 		return true
@@ -323,8 +318,8 @@ func (g *group) expire(now time.Time) (any bool) {
 	for id, m := range g.members {
 		if now.Sub(m.seen) > m.timeout {
 			delete(g.members, id)
-			m.claim.Lost, m.news = true, true
-			m.given = nil
+			m.next = &log.Claim{GroupClaim: m.claim.GroupClaim, Lost: true}
+			m.log.moved = append(m.log.moved, m.ready)
 			any = true
 		}
 	}

@@ -63,7 +63,7 @@ func (l *Log) planTrim(b *pebble.Batch, p *partition, start int64) (func(), erro
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p.start = start
+	p.start, p.cut = start, cut
 	p.clean = max(p.clean, cut)
 	p.bytes -= bytes
 	p.dirty -= dirty

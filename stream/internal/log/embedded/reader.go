@@ -101,17 +101,14 @@ func (r *reader) Ready() <-chan struct{} { return r.ready }
 
 // Poll implements [log.Reader].
 func (r *reader) Poll() ([]log.Fetched, error) {
-	if r.closed {
-		return nil, fmt.Errorf("reader: %w", log.ErrClosed)
+	if err := r.alive(); err != nil {
+		return nil, fmt.Errorf("reader: %w", err)
 	}
 	var all []log.Fetched
 	left := r.o.MaxBytes
 	served := 0
 	for i, w := range r.wants {
-		f, found, err := r.look(w)
-		if err != nil {
-			return nil, fmt.Errorf("reader: %w", err)
-		}
+		f, found := r.look(w)
 		if !found {
 			continue
 		}
@@ -130,30 +127,36 @@ func (r *reader) Poll() ([]log.Fetched, error) {
 	return all, nil
 }
 
+func (r *reader) alive() error {
+	if r.closed {
+		return log.ErrClosed
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return r.log.alive()
+}
+
 // rotate lets those who were not served be the first next time.
 func (r *reader) rotate(n int) {
 	r.wants = append(r.wants[n:len(r.wants):len(r.wants)], r.wants[:n]...)
 }
 
 // look tells whether there is something to say of a partition.
-func (r *reader) look(w *want) (f log.Fetched, found bool, err error) {
+func (r *reader) look(w *want) (f log.Fetched, found bool) {
 	l := r.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.alive(); err != nil {
-		return f, false, err
-	}
 	f = log.Fetched{Partition: w.name, From: w.next, Next: w.next}
 	if w.at == nil {
 		r.find(w)
 	}
 	if w.at == nil || l.byID[w.at.topic.id] == nil {
 		f.Err = fmt.Errorf("%w: %s/%d", log.ErrUnknownTopic, w.name.Topic, w.name.Number)
-		return f, true, nil
+		return f, true
 	}
 	f.Range = w.at.bounds()
 	f.Err = inRange(w.name, w.next, f.Range)
-	return f, f.Err != nil || w.next < f.Range.Stable, nil
+	return f, f.Err != nil || w.next < f.Range.Stable
 }
 
 func inRange(p record.Partition, next int64, r log.Range) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
 // formatVersion of the rows; docs/formats/embedded-log.md.
@@ -117,6 +118,10 @@ type indexRow struct {
 }
 
 const indexLen = 8 + 8 + 4
+
+func indexOf(b record.Batch) indexRow {
+	return indexRow{next: b.Next(), maxTime: b.MaxTimestamp(), bytes: uint32(len(b.Bytes()))}
+}
 
 func (r indexRow) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.next))

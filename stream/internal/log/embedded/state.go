@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -40,6 +42,8 @@ type partition struct {
 
 	// extent, but for start and clean, knows of writes in flight.
 	extent
+	// cut: batches with a base before it were purged since the log was opened.
+	cut int64
 	// holds are the bases of what is not decided yet: in flight, or written by
 	// an open transaction. Invariant: they rise.
 	holds []int64
@@ -109,6 +113,11 @@ func (l *Log) groupFor(name string) *group {
 		l.groups[name] = g
 	}
 	return g
+}
+
+// sortedTopics are the topics in the order of their creation. l.mu is held.
+func (l *Log) sortedTopics() []*topic {
+	return slices.SortedFunc(maps.Values(l.topics), func(a, b *topic) int { return cmp.Compare(a.id, b.id) })
 }
 
 // The defaults of topics.

@@ -42,8 +42,14 @@ func (l *Log) Tick(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if err := l.retain(ctx, now); err != nil {
+		return err
+	}
+	return l.compactDue(ctx, false)
 }
+
+// Compact compacts all that may be, however little there is to win.
+func (l *Log) Compact(ctx context.Context) error { return l.compactDue(ctx, true) }
 
 type ending struct {
 	id     string

@@ -364,8 +364,7 @@ func (c *commit) batchRows(b *pebble.Batch, t *txn) {
 			batch := w.Records.SealBatch(op.Value, n, base, info)
 			offsetKey(op.Key[:0], kindBatch, at, batch.Base())
 			finish(op)
-			index := indexRow{batch.Next(), batch.MaxTimestamp(), uint32(len(batch.Bytes()))}
-			set(b, offsetKey(key[:0], kindIndex, at, batch.Base()), index.append(row[:0]))
+			set(b, offsetKey(key[:0], kindIndex, at, batch.Base()), indexOf(batch).append(row[:0]))
 		}
 	}
 	c.log.mu.Lock()

@@ -1,0 +1,110 @@
+package logtest
+
+import (
+	"time"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
+)
+
+var topicTests = []testCase{
+	{"a topic is described as it was created", nil, func(f *fixture) {
+		want := log.Topic{
+			Name: f.name("t"), Partitions: 3, Cleanup: log.Compact, Retention: time.Hour,
+			MinDirtyRatio: 0.25, DeleteRetention: 2 * time.Hour,
+		}
+		f.create(want)
+		got, err := f.Log.Topics(ctx, want.Name)
+		f.must(err)
+		f.equal("topics", len(got), 1)
+		t := got[0]
+		f.equal("topic", []any{t.Name, t.Partitions, t.Cleanup, t.MinDirtyRatio, t.DeleteRetention},
+			[]any{want.Name, want.Partitions, want.Cleanup, want.MinDirtyRatio, want.DeleteRetention})
+	}},
+	{"topics that do not exist are left out", nil, func(f *fixture) {
+		f.topic("b", 1)
+		f.topic("a", 1)
+		f.equal("named", f.names(f.name("a"), f.name("missing")), []string{f.name("a")})
+		f.equal("none of those named", f.names(f.name("missing")), []string{})
+		all := map[string]bool{}
+		for _, name := range f.names() {
+			all[name] = true
+		}
+		f.equal("all", all[f.name("a")] && all[f.name("b")] && !all[f.name("missing")], true)
+	}},
+	{"a topic exists once", nil, func(f *fixture) {
+		f.topic("t", 2)
+		f.wants(f.Log.CreateTopic(ctx, log.Topic{Name: f.name("t"), Partitions: 1}), log.ErrTopicExists)
+	}},
+	{"a deleted topic is gone with its records and positions", nil, func(f *fixture) {
+		a := f.topic("t", 1)[0]
+		keep := f.topic("keep", 1)[0]
+		f.commit(f.producer("x"), a, "k=1", "k=2")
+		f.commitPositions("g", map[record.Partition]int64{a: 1, keep: 0})
+		f.must(f.Log.DeleteTopic(ctx, a.Topic))
+		f.equal("topics", f.names(a.Topic), []string{})
+		_, err := f.Log.Ends(ctx, a)
+		f.wants(err, log.ErrUnknownTopic)
+		f.wants(f.Log.DeleteTopic(ctx, a.Topic), log.ErrUnknownTopic)
+
+		f.topic("t", 1)
+		f.equal("records after creating it again", f.bounds(a), log.Range{})
+		f.equal("positions", f.positions("g", a, keep), map[record.Partition]int64{keep: 0})
+	}},
+	{"a topic created again has another id", nil, func(f *fixture) {
+		a := f.topic("t", 1)[0]
+		before := f.id(a.Topic)
+		f.must(f.Log.DeleteTopic(ctx, a.Topic))
+		f.topic("t", 1)
+		if after := f.id(a.Topic); after == before {
+			f.Errorf("both have id %q", after)
+		}
+	}},
+	{"topics and their ids survive a crash", canKill, func(f *fixture) {
+		f.topic("a", 2)
+		f.topic("b", 1)
+		f.must(f.Log.DeleteTopic(ctx, f.name("b")))
+		id, logID := f.id(f.name("a")), f.Log.ID()
+		f.Log = f.Kill(f.T)
+		f.equal("topics", f.names(f.name("a"), f.name("b")), []string{f.name("a")})
+		f.equal("ids", []string{f.id(f.name("a")), f.Log.ID()}, []string{id, logID})
+	}},
+	{"a closed log says so", nil, func(f *fixture) {
+		a := f.topic("t", 1)[0]
+		p := f.producer("x")
+		m := f.join("g", log.JoinOptions{})
+		r := f.Log.NewReader(log.ReaderOptions{})
+		f.must(f.Log.Close())
+		_, err := f.Log.Topics(ctx)
+		f.wants(err, log.ErrClosed)
+		_, err = p.Commit(ctx, &log.Txn{Writes: []log.Write{write(a, "k=v")}})
+		f.wants(err, log.ErrClosed)
+		_, err = r.Poll()
+		f.wants(err, log.ErrClosed)
+		_, _, err = m.Poll()
+		f.wants(err, log.ErrClosed)
+		f.wants(f.Log.CreateTopic(ctx, log.Topic{Name: f.name("u")}), log.ErrClosed)
+	}},
+}
+
+// id is a topic's id.
+func (f *fixture) id(name string) string {
+	f.Helper()
+	topics, err := f.Log.Topics(ctx, name)
+	f.must(err)
+	if len(topics) != 1 {
+		f.Fatalf("topic %s: found %v", name, topics)
+	}
+	return topics[0].ID
+}
+
+// commitPositions commits positions for a group that has no members.
+func (f *fixture) commitPositions(group string, positions map[record.Partition]int64) {
+	f.Helper()
+	p := f.producer(group + "-positions")
+	_, err := p.Commit(ctx, &log.Txn{
+		Positions: positions,
+		Claim:     log.GroupClaim{Group: f.name(group), Generation: -1},
+	})
+	f.must(err)
+}
