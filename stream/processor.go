@@ -176,12 +176,14 @@ func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
 		}
 		err = p.keepMembership(ctx, a.instance, failed)
 	}
-	stopped := p.stop(a, failed)
+	if err == nil {
+		err = p.stop(a, failed)
+	} // else as after a crash: what is not committed will be done again
 	close(quit)
 	threads.Wait()
 	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, stopped, a.instance.Leave(left))
+	return errors.Join(err, a.instance.Leave(left))
 }
 
 // follow brings the lookups up to date, and keeps them so until the returned
@@ -328,19 +330,13 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 // and returns when all of it is committed, or ctx ends. A key may be visited
 // again after a failed commit, its effects count once.
 func (p *Processor) VisitAll(ctx context.Context, name string) error {
-	v, ok := p.graph.visitors[name]
-	if !ok {
-		return fmt.Errorf("group %s has no visitor %q", p.graph.Group(), name)
-	}
 	a := p.running.Load()
 	if a == nil {
 		return errors.New("the processor does not run")
 	}
-	var visits []*thread.Visit
-	for _, t := range a.threads {
-		visit := thread.NewVisit(v.table, v.step)
-		t.Visit(visit)
-		visits = append(visits, visit)
+	visits, err := a.visit(name)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for _, visit := range visits {
@@ -354,12 +350,31 @@ func (p *Processor) VisitAll(ctx context.Context, name string) error {
 	return errors.Join(errs...)
 }
 
+// visit asks every thread to run the visitor of that name.
+func (a *assembly) visit(name string) ([]*thread.Visit, error) {
+	v, ok := a.graph.visitors[name]
+	if !ok {
+		return nil, fmt.Errorf("group %s has no visitor %q", a.graph.Group(), name)
+	}
+	var visits []*thread.Visit
+	for _, t := range a.threads {
+		visit := thread.NewVisit(v.table, v.step)
+		t.Visit(visit)
+		visits = append(visits, visit)
+	}
+	return visits, nil
+}
+
 // Tasks tells about the tasks this instance has, in order.
 func (p *Processor) Tasks() []TaskInfo {
 	a := p.running.Load()
 	if a == nil {
 		return nil
 	}
+	return a.tasks()
+}
+
+func (a *assembly) tasks() []TaskInfo {
 	var tasks []TaskInfo
 	for n, t := range a.threads {
 		for _, s := range t.Status().Tasks {
