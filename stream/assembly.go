@@ -18,6 +18,7 @@ import (
 
 // assembly is a processor's machines, put together and not yet running.
 type assembly struct {
+	graph    *GroupGraph
 	instance *instance.Instance
 	threads  []*thread.Thread
 	lookups  []*follow.Follower
@@ -37,7 +38,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if err != nil {
 		return nil, err
 	}
-	a := &assembly{}
+	a := &assembly{graph: g}
 	program := g.program()
 	for _, lookup := range g.lookups {
 		f := follow.New(follow.Config{Log: l, Store: state, Topic: lookup.topic, Logger: o.Logger})

@@ -44,7 +44,7 @@ type Task struct {
 	ID      assign.Task
 	Sources []Source
 	// Tables by their index in the topology; nil where the task has none.
-	Tables  []*table.Table
+	Tables []*table.Table
 	// Lookups by their index in the topology.
 	Lookups []Lookup
 	Failure Failure
