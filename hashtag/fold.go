@@ -24,9 +24,18 @@ func Fold(dst, tag []byte) []byte {
 		return dst
 	}
 	n := len(dst)
-	for _, c := range tag {
+	if dst = FoldText(dst, tag); len(dst)-n > MaxLen {
+		return dst[:n]
+	}
+	return dst
+}
+
+// FoldText is [Fold] without its bound, for text in which keys are looked for.
+func FoldText(dst, text []byte) []byte {
+	n := len(dst)
+	for _, c := range text {
 		if c >= utf8.RuneSelf {
-			return foldUnicode(dst[:n], tag)
+			return foldUnicode(dst[:n], text)
 		}
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
@@ -68,18 +77,14 @@ func smallCherokee(r rune) rune {
 
 func isCapitalCherokee(r rune) bool { return smallCherokee(r) != r }
 
-// foldUnicode is Fold for a tag that is not ASCII.
-func foldUnicode(dst, tag []byte) []byte {
-	if !utf8.Valid(tag) {
-		tag = []byte(string([]rune(string(tag))))
+// foldUnicode is FoldText for what is not ASCII.
+func foldUnicode(dst, text []byte) []byte {
+	if !utf8.Valid(text) {
+		text = []byte(string([]rune(string(text))))
 	}
 	f := folders.Get().(*folder)
 	defer folders.Put(f)
-	key := f.normal(f.fold(f.normal(tag)))
-	if len(key) > MaxLen {
-		return dst
-	}
-	return append(dst, key...)
+	return append(dst, f.normal(f.fold(f.normal(text)))...)
 }
 
 // folder is the room that one fold needs beside its result. norm.Form.Append and IsNormal

@@ -1,6 +1,10 @@
 package post
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
 
 // Kind says what a value turned out to be.
 type Kind uint8
@@ -28,22 +32,164 @@ type Result struct {
 type Decoder struct {
 	// Text asks for Post.Text. Without it text is decoded only where tags must be found in it.
 	Text bool
+
+	scanner
+	listed   []value       // the hashtags that the networks gave, of all lists in the value
+	included []includedOne // the posts that came with the one that the value is about
+	tags     [][]byte      // Post.Tags
+	buf      []byte        // what had to be unescaped
+	inner    []byte        // a value that stood in a string
+	source   string        // the last source that is not ours to name, for the next post from there
+	reason   string        // the last reason of a skip, likewise
 }
 
-// Decode decodes one JSON value of any known format into p, every field of which is set. Posts borrow from value
-// and from the decoder, see [Post]. Values that are no post are no errors, see [Result].
-// An error is always a [*Error]: value is not JSON or not UTF-8, has a wrong type where it matters, or is of no
-// known format. p is then unspecified.
+// Decode decodes one JSON value of any known format into p, every field of which is set. A JSON string that holds
+// such a value, as producers write that encode twice, will do, too. Posts borrow from value and from the decoder,
+// see [Post]. Values that are no post are no errors, see [Result].
+//
+// An error is always a [*Error]: value is not JSON (RFC 8259) or not UTF-8, is nested more than 64 levels deep, has
+// a wrong type where it matters, or is of no known format. p is then unspecified. Of a key that an object has
+// twice the last one counts. What no format knows is checked to be JSON and otherwise ignored. A time or a
+// number for an id that cannot be read exactly is unknown, no error: the post still counts.
 func (d *Decoder) Decode(value []byte, p *Post) (Result, error) {
-	return Result{}, &Error{Reason: "not yet"}
+	d.listed, d.included = d.listed[:0], d.included[:0]
+	d.tags, d.buf = d.tags[:0], d.buf[:0]
+	*p = Post{}
+	result := d.decode(value, p)
+	if d.err != nil {
+		return Result{}, d.err
+	}
+	return result, nil
+}
+
+func (d *Decoder) decode(value []byte, p *Post) Result {
+	d.open(value)
+	if d.next() == '"' {
+		return d.decodeString(p)
+	}
+	return d.decodeObject(p)
+}
+
+// decodeString decodes the value that stands in the string at hand.
+func (d *Decoder) decodeString(p *Post) Result {
+	v := d.str()
+	if d.close(); d.err != nil {
+		return Result{}
+	}
+	d.inner = d.unescape(d.inner[:0], v)
+	d.open(d.inner)
+	result := d.decodeObject(p)
+	if d.err != nil {
+		d.err.Reason = "in a string, " + d.err.Reason
+	}
+	return result
+}
+
+func (d *Decoder) decodeObject(p *Post) Result {
+	f := d.detect()
+	d.pos, d.depth = 0, 0
+	result := d.read(f, p)
+	d.close()
+	return result
+}
+
+// open makes data the scanner's.
+func (d *Decoder) open(data []byte) {
+	d.data, d.pos, d.depth, d.err = data, 0, 0, nil
+	if len(data) > math.MaxUint32 {
+		d.fail(math.MaxUint32, "longer than 4 GiB")
+	} else if !utf8.Valid(data) {
+		d.fail(firstInvalid(data), "not UTF-8")
+	}
+}
+
+// close makes sure that nothing follows the value.
+func (d *Decoder) close() {
+	if d.next(); d.pos < len(d.data) {
+		d.fail(d.pos, "not JSON, something follows the value")
+	}
+}
+
+// format is a kind of JSON value that the decoder knows.
+type format uint8
+
+const (
+	formatUnknown  format = iota
+	formatOwn             // canonical form: canonical.go
+	formatX               // X v1.1, or X v2 without its envelope: x.go
+	formatEnvelope        // X v2: x.go
+	formatNotice          // what X v1.1 says between posts: notice.go
+	formatErrors          // what X v2 says between posts
+)
+
+// detect reads the value at hand up to the first key that tells its format, or to its end. A further format needs
+// such a key here (Jetstream has "did" and "$type", Mastodon "uri" and "payload"), a line in read, and a file.
+func (d *Decoder) detect() format {
+	f := formatUnknown
+	for more := d.enter('{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "tagtide":
+			return formatOwn
+		case "text", "full_text", "id_str", "entities", "retweeted_status":
+			return formatX
+		case "data":
+			return formatEnvelope
+		case "delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning":
+			return formatNotice
+		case "errors":
+			f = formatErrors // unless "data" follows: then they are a remark
+		}
+		d.skip()
+	}
+	return f
+}
+
+// read reads the value from its start as what it is.
+func (d *Decoder) read(f format, p *Post) Result {
+	switch f {
+	case formatOwn:
+		return d.canonical(p)
+	case formatX:
+		return d.x(p)
+	case formatEnvelope:
+		return d.envelope(p)
+	case formatNotice:
+		return d.notice(p)
+	case formatErrors:
+		d.skip()
+		return Result{Kind: KindNotice, Notice: "errors"}
+	}
+	d.skip()
+	d.fail(0, "of no known format")
+	return Result{}
+}
+
+// bytes is what the string v says, nil if v is absent.
+func (d *Decoder) bytes(v value) []byte {
+	if !v.escaped {
+		return d.data[v.start:v.end:v.end]
+	}
+	start := len(d.buf)
+	d.buf = d.unescape(d.buf, v)
+	return d.buf[start:len(d.buf):len(d.buf)]
 }
 
 // Error says why a value could not be decoded, and where. It never quotes the value.
 type Error struct {
 	Reason string
-	Offset int // the byte in the value at which it was noticed
+	Offset int // the byte of the value at which it was noticed; if the value is a string with JSON in it, the byte in there
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("decode post: %s at byte %d", e.Reason, e.Offset)
+	return fmt.Sprintf("decode post: %s, at byte %d", e.Reason, e.Offset)
+}
+
+func firstInvalid(data []byte) int {
+	for i := 0; ; {
+		r, width := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && width <= 1 {
+			return i
+		}
+		i += width
+	}
 }

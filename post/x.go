@@ -1,0 +1,318 @@
+package post
+
+import (
+	"bytes"
+
+	"github.com/tagtide/tagtide/hashtag"
+)
+
+// The formats of X. A post has mostly the same fields in all of them, so one reader reads them all:
+//
+//	                    v1.1                        v2 (in brackets the spellings of 2026)
+//	id                  id_str, else id             id
+//	time                timestamp_ms, created_at    created_at
+//	text                full_text, text             text
+//	its hashtags        entities.hashtags[].text    entities.hashtags[].tag
+//	both of a long one  extended_tweet              note_tweet (note_post)
+//	repost of           retweeted_status            referenced_tweets (referenced_posts) with type "retweeted";
+//	                                                the post itself in there, or in includes.tweets (includes.posts)
+//	versions            –                           edit_history_tweet_ids (edit_history_post_ids)
+//
+// The text and hashtags of a repost are cut off, so the original's count, and if that is missing only those that
+// the network gave. What a post quotes is no part of it.
+
+// content is what a post says.
+type content struct {
+	text     value
+	given    bool // the network gave the hashtags, perhaps none:
+	from, to int  // their place in Decoder.listed
+}
+
+func (c *content) present() bool { return c.given || c.text.kind != absent }
+
+// xPost is a post of X as it is read, at the root or inside.
+type xPost struct {
+	idStr, id, firstID value // firstID is the first version's
+	timestamp, created value
+	fullText           value
+	short, long        content
+	repost             bool
+	original           content
+	originalID         value
+	role               value // in a list of references: "retweeted", "quoted", "replied_to"
+
+	// In an envelope may be, instead of a post, something about one, or that it is gone, and its id.
+	compliance, deleted bool
+	deletedID           []byte
+}
+
+// says is what counts of the post.
+func (x *xPost) says() content {
+	switch {
+	case x.original.present():
+		return x.original
+	case x.long.present():
+		return x.long
+	}
+	return x.short
+}
+
+// includedOne is a post that came with another one.
+type includedOne struct {
+	id      value
+	content content
+}
+
+// x reads a post that stands at the root.
+func (d *Decoder) x(p *Post) Result {
+	var x xPost
+	d.readX(&x)
+	return d.finishX(&x, p)
+}
+
+// envelope reads a post in "data".
+func (d *Decoder) envelope(p *Post) Result {
+	var x xPost
+	for more := d.enter('{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "data":
+			x = xPost{}
+			d.readX(&x)
+		case "includes":
+			d.readIncludes()
+		default:
+			d.skip()
+		}
+	}
+	for _, one := range d.included {
+		if x.repost && !x.original.present() && bytes.Equal(d.bytes(one.id), d.bytes(x.originalID)) {
+			x.original = one.content
+		}
+	}
+	return d.finishX(&x, p)
+}
+
+// readX reads the post at hand.
+func (d *Decoder) readX(x *xPost) {
+	for more := d.enter('{'); more; more = d.more('}') {
+		switch key := d.key(); string(key) {
+		case "id_str":
+			x.idStr = d.field("id_str", text)
+		case "id":
+			x.id = d.value()
+		case "created_at":
+			x.created = d.field("created_at", text)
+		case "timestamp_ms":
+			x.timestamp = d.value()
+		case "text":
+			x.short.text = d.field("text", text)
+		case "full_text":
+			x.fullText = d.field("full_text", text)
+		case "entities":
+			d.readEntities(&x.short)
+		case "extended_tweet", "note_tweet", "note_post":
+			x.long = d.readLong()
+		case "retweeted_status":
+			x.original, x.repost = d.readOriginal()
+		case "referenced_tweets", "referenced_posts":
+			d.readReferences(x)
+		case "edit_history_tweet_ids", "edit_history_post_ids":
+			x.firstID = d.readFirst()
+		default:
+			d.readRare(x, key)
+		}
+	}
+	if x.fullText.kind != absent {
+		x.short.text = x.fullText
+	}
+}
+
+// readRare reads what is neither in most posts nor in most places.
+func (d *Decoder) readRare(x *xPost, key []byte) {
+	switch string(key) {
+	case "type":
+		x.role = d.value()
+	case "delete":
+		x.deleted, x.deletedID = true, d.readDeleted("tweet")
+	case "withheld", "drop", "undrop", "tweet_edit":
+		x.compliance = true
+		d.skip()
+	default:
+		x.compliance = x.compliance || bytes.HasPrefix(key, []byte("user_"))
+		d.skip()
+	}
+}
+
+// readEntities reads the hashtags that the network gives.
+func (d *Decoder) readEntities(c *content) {
+	c.given = false
+	for more := d.enterField("entities", '{'); more; more = d.more('}') {
+		if string(d.key()) != "hashtags" {
+			d.skip()
+			continue
+		}
+		c.given, c.from = d.next() == '[', len(d.listed)
+		for more := d.enterField("hashtags", '['); more; more = d.more(']') {
+			d.listed = append(d.listed, d.readHashtag())
+		}
+		c.to = len(d.listed)
+	}
+}
+
+func (d *Decoder) readHashtag() (tag value) {
+	at := d.pos
+	for more := d.enter('{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "text", "tag":
+			tag = d.field("a hashtag", text)
+		default:
+			d.skip()
+		}
+	}
+	if tag.kind == absent {
+		d.fail(at, "a hashtag without text")
+	}
+	return tag
+}
+
+// readLong reads what a long post says in full.
+func (d *Decoder) readLong() (c content) {
+	for more := d.enterField("the long text", '{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "full_text", "text":
+			c.text = d.field("the long text", text)
+		case "entities":
+			d.readEntities(&c)
+		default:
+			d.skip()
+		}
+	}
+	return c
+}
+
+// readOriginal reads the post that a repost passes on.
+func (d *Decoder) readOriginal() (c content, is bool) {
+	if d.next() != '{' {
+		d.field("retweeted_status", object)
+		return content{}, false
+	}
+	var x xPost
+	d.readX(&x)
+	return x.says(), true
+}
+
+// readReferences reads which posts this one refers to, and finds the one that it passes on.
+func (d *Decoder) readReferences(x *xPost) {
+	x.repost = false
+	for more := d.enterField("the references", '['); more; more = d.more(']') {
+		var other xPost
+		d.readX(&other)
+		if other.role.kind == text && string(d.bytes(other.role)) == "retweeted" {
+			x.repost, x.original, x.originalID = true, other.says(), other.id
+		}
+	}
+}
+
+func (d *Decoder) readIncludes() {
+	d.included = d.included[:0]
+	for more := d.enterField("includes", '{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "tweets", "posts":
+			for more := d.enterField("the included posts", '['); more; more = d.more(']') {
+				var x xPost
+				d.readX(&x)
+				d.included = append(d.included, includedOne{x.id, x.says()})
+			}
+		default:
+			d.skip()
+		}
+	}
+}
+
+// readFirst reads a list of ids and is the first one.
+func (d *Decoder) readFirst() (first value) {
+	for more := d.enterField("the edit history", '['); more; more = d.more(']') {
+		if id := d.field("the id of a version", text); first.kind == absent {
+			first = id
+		}
+	}
+	return first
+}
+
+// finishX makes the post of what was read.
+func (d *Decoder) finishX(x *xPost, p *Post) Result {
+	says := x.says()
+	switch {
+	case d.err != nil:
+		return Result{}
+	case says.present() || x.repost:
+	case x.deleted:
+		return deleted(p, x.deletedID)
+	case x.compliance:
+		return Result{Kind: KindNotice, Notice: "compliance"}
+	default:
+		d.fail(0, "a post without text")
+		return Result{}
+	}
+	p.Source, p.ID, p.Repost = SourceX, d.xID(x), x.repost
+	p.Time = d.xTime(x)
+	if x.firstID.kind == text && !bytes.Equal(d.bytes(x.firstID), p.ID) {
+		p.Op = Update
+	}
+	d.fill(p, says, says.given || x.repost && !x.original.present())
+	return Result{Kind: KindPost}
+}
+
+// fill sets text and hashtags. Unless they are listed, they are found in the text.
+func (d *Decoder) fill(p *Post, says content, listed bool) {
+	var plain []byte
+	if d.Text || !listed {
+		plain = d.plain(says.text)
+	}
+	if d.Text {
+		p.Text = plain
+	}
+	for _, tag := range d.listed[says.from:says.to] {
+		d.tags = append(d.tags, d.bytes(tag))
+	}
+	if !listed {
+		for tag := range hashtag.Scan(plain) {
+			d.tags = append(d.tags, tag)
+		}
+	}
+	p.Tags = d.tags
+}
+
+// plain is a text of X without the HTML entities that X puts in. The value itself is not touched.
+func (d *Decoder) plain(v value) []byte {
+	raw := d.data[v.start:v.end]
+	if !v.escaped && bytes.IndexByte(raw, '&') < 0 {
+		return raw
+	}
+	start := len(d.buf)
+	d.buf = d.unescape(d.buf, v)
+	return unescapeHTML(d.buf[start:])
+}
+
+// xID is the id, empty if unknown. A number is one only if it is written out: 1.2e18 has lost digits.
+func (d *Decoder) xID(x *xPost) []byte {
+	switch {
+	case x.idStr.kind == text:
+		return d.bytes(x.idStr)
+	case x.id.kind == text:
+		return d.bytes(x.id)
+	case x.id.kind == number && allDigits(d.bytes(x.id)):
+		return d.bytes(x.id)
+	}
+	return nil
+}
+
+// xTime is the time, 0 if unknown.
+func (d *Decoder) xTime(x *xPost) int64 {
+	if x.timestamp.kind == text || x.timestamp.kind == number {
+		if milli, valid := parseInt(d.bytes(x.timestamp)); valid {
+			return milli
+		}
+	}
+	return parseTime(d.bytes(x.created))
+}
