@@ -2,9 +2,11 @@ package ranking
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const million = 1_000_000
@@ -158,4 +160,35 @@ func BenchmarkPageOfPrefix(b *testing.B) {
 			b.ReportMetric(float64(x.CountPrefix(bm.prefix)), "matching")
 		})
 	}
+}
+
+// BenchmarkTop10WhileCounting reads with a writer that never rests.
+func BenchmarkTop10WhileCounting(b *testing.B) {
+	x := full()
+	batches := stream(10_000, 100)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				x.Apply(batches[i%len(batches)])
+			}
+		}
+	}()
+	took := make([]time.Duration, b.N)
+	b.ResetTimer()
+	for i := range took {
+		start := time.Now()
+		x.Top(10)
+		took[i] = time.Since(start)
+	}
+	b.StopTimer()
+	close(stop)
+	<-done
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
 }

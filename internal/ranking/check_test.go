@@ -28,8 +28,8 @@ func (x *Index) checkTotals() error {
 			sum += x.dict.cells.count(it.id)
 		}
 	}
-	if sum != x.sum {
-		return fmt.Errorf("the sum is %d, kept as %d", sum, x.sum)
+	if sum != x.Sum() || x.byTag.len() != x.Len() {
+		return fmt.Errorf("%d tags of sum %d, kept as %d of %d", x.byTag.len(), sum, x.Len(), x.Sum())
 	}
 	return nil
 }

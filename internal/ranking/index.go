@@ -2,7 +2,9 @@ package ranking
 
 import (
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // An Update sets the count of one tag; a count of zero or less takes the tag
@@ -33,12 +35,24 @@ type Index struct {
 	dict   dictionary
 	byRank tree
 	byTag  tree
-	sum    int64 // Invariant: the sum of all counts.
+
+	// Written under the lock and read without it.
+	tags atomic.Int64 // Invariant: the number of tags.
+	sum  atomic.Int64 // Invariant: the sum of all counts.
+	head head
 }
 
-// chunk is how many updates Apply does under one hold of the lock: about fifty
-// microseconds' worth when every one of them misses the caches.
-const chunk = 64
+const (
+	// chunk is how many updates Apply does under one hold of the lock: fifty
+	// microseconds' worth or so.
+	chunk = 32
+
+	// turn is how many updates Apply does before it lets other goroutines run,
+	// a few milliseconds' worth. If it waited for the scheduler to end its time
+	// slice, that would mostly happen under the lock, and readers would wait
+	// until the writer has its next slice.
+	turn = 64 * chunk
+)
 
 // Set gives one tag its count: it comes into the index, moves, or, with a
 // count of zero or less, leaves. For many tags at once Apply is cheaper. The
@@ -47,25 +61,33 @@ func (x *Index) Set(tag string, count int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.set(tag, count)
+	x.endHead(1)
 }
 
 // Apply sets the updates in their order, so the last one of a tag counts. It
 // takes the lock for a few at a time, so that a reader waits for no more than
-// about a hundred microseconds; readers may thus see the first updates of a
-// batch before the last ones.
+// about a hundred microseconds; Get and Page may thus see the first updates of
+// a batch before the last ones. When Apply returns all readers see all of it.
 func (x *Index) Apply(updates []Update) {
-	for len(updates) > 0 {
-		n := min(chunk, len(updates))
-		x.apply(updates[:n])
-		updates = updates[n:]
-		// A reader that has waited is runnable now. On busy processors it would
-		// still have to wait for the end of the writer's time slice, and the
-		// writer would mostly lose the processor while it holds the lock.
+	n := len(updates)
+	for len(updates) > turn {
+		x.applyTurn(updates[:turn])
+		updates = updates[turn:]
 		runtime.Gosched()
+	}
+	x.applyTurn(updates)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.endHead(n)
+}
+
+func (x *Index) applyTurn(updates []Update) {
+	for part := range slices.Chunk(updates, chunk) {
+		x.applyChunk(part)
 	}
 }
 
-func (x *Index) apply(updates []Update) {
+func (x *Index) applyChunk(updates []Update) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, u := range updates {
@@ -90,7 +112,9 @@ func (x *Index) add(tag string, count int64) {
 	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
 	x.byRank.insert(byRank.item(id), &byRank)
 	x.byTag.insert(byTag.item(id), &byTag)
-	x.sum += count
+	x.tags.Add(1)
+	x.sum.Add(count)
+	x.head.touch(count)
 }
 
 func (x *Index) move(id cellID, tag string, count int64) {
@@ -102,7 +126,8 @@ func (x *Index) move(id cellID, tag string, count int64) {
 	x.byRank.remove(&from)
 	x.byRank.insert(to.item(id), &to)
 	x.dict.cells.setCount(id, count)
-	x.sum += count - old
+	x.sum.Add(count - old)
+	x.head.touch(max(count, old))
 }
 
 func (x *Index) drop(id cellID, tag string) {
@@ -111,5 +136,7 @@ func (x *Index) drop(id cellID, tag string) {
 	x.byRank.remove(&byRank)
 	x.byTag.remove(&byTag)
 	x.dict.drop(id, tag)
-	x.sum -= count
+	x.tags.Add(-1)
+	x.sum.Add(-count)
+	x.head.touch(count)
 }

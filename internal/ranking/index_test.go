@@ -142,12 +142,9 @@ func samePage(t fataler, x *Index, m *model, after *Key, limit int, prefix strin
 	if len(want) == 0 {
 		return
 	}
-	var from *place
-	if after != nil {
-		from = new(x.rankPlace(after.Count, after.Tag))
-	}
-	walked, _ := x.walk(from, len(want), prefix, x.Len())
-	if gathered := x.gather(from, len(want), prefix); !slices.Equal(walked, want) || !slices.Equal(gathered, want) {
+	walked, _ := x.walk(after, len(want), prefix, math.MaxInt64)
+	gathered := x.gather(after, len(want), prefix)
+	if !slices.Equal(walked, want) || !slices.Equal(gathered, want) {
 		t.Fatalf("page of %d after %v with %q: walked\n%v, gathered\n%v, want\n%v", limit, after, prefix, walked, gathered, want)
 	}
 }

@@ -1,158 +1,133 @@
 package ranking
 
 import (
-	"bytes"
-	"cmp"
-	"iter"
 	"math"
-	"slices"
+	"strings"
 )
 
-// gatherCost is how many rows of byRank can be walked in the time that it
-// takes to look at one tag out of byTag, whose count is in another place of
-// the memory.
-const gatherCost = 16
+// What is done under one hold of the lock, each some fifty microseconds' worth
+// when the memory is in no cache. A reader that held the lock for longer would
+// hold up the writers, and behind them the other readers.
+const (
+	holdRows = 256  // rows to return
+	holdStep = 4096 // items of byRank to pass
+	holdTags = 512  // tags to look at
+)
 
-// page walks down the order and leaves out what has another prefix. That is
-// right for a broad prefix; for a narrow one it may walk far, so it gives up
-// once gathering the tags of the prefix would have been done, which takes at
-// most twice as long as the better of both ways.
-func (x *Index) page(after *place, n int, prefix string) []Row {
-	budget := x.byRank.len()
-	if prefix != "" {
-		matching := x.countPrefix(prefix)
-		n = int(min(int64(n), matching))
-		budget = min(budget, gatherCost*matching)
+// gatherCost is how many items of byRank are passed in the time that it takes
+// to look at one tag and its count, which are in another place of the memory.
+const gatherCost = 12
+
+// page reads n rows, n > 0. It walks down the order and leaves out what has
+// another prefix. That is right for a broad prefix; for a narrow one it may
+// walk far, so it gives up once gathering the tags of the prefix would have
+// been done: that takes at most twice as long as the better of both ways.
+func (x *Index) page(after *Key, n int, prefix string) []Row {
+	if prefix == "" {
+		rows, _ := x.walk(after, n, "", math.MaxInt64)
+		return rows
 	}
-	if n == 0 {
+	matching := x.CountPrefix(prefix)
+	if matching == 0 {
 		return nil
 	}
-	if rows, done := x.walk(after, n, prefix, budget); done {
+	if rows, done := x.walk(after, n, prefix, gatherCost*matching); done {
 		return rows
 	}
 	return x.gather(after, n, prefix)
 }
 
-// walk returns the first n rows behind a place that have the prefix. It is not
-// done if it has passed more than budget rows without finding them.
-func (x *Index) walk(after *place, n int, prefix string, budget int64) (rows []Row, done bool) {
-	var rank int64
-	if after != nil {
-		rank = x.byRank.rank(after, behind)
-	}
-	budget += rank
-	want := needPrefix(prefix)
-	rows = make([]Row, 0, n)
-	for items := range x.byRank.from(after, behind) {
-		for i := range items {
-			if rank++; !x.hasPrefix(&items[i], &want) {
-				continue
-			}
-			if rows = append(rows, x.row(items[i].id, rank)); len(rows) == n {
-				return rows, true
-			}
+// walk reads the first n rows behind a place that have the prefix. It is not
+// done if it has passed budget items without finding them.
+func (x *Index) walk(after *Key, n int, prefix string, budget int64) (rows []Row, done bool) {
+	w := walker{last: after, want: wantPrefix(prefix), budget: budget}
+	for {
+		part := w.hold(x, min(n-len(rows), holdRows))
+		if rows == nil {
+			rows = part
+		} else {
+			rows = append(rows, part...)
 		}
-		if rank > budget {
+		if len(rows) == n || w.end {
+			return rows, true
+		}
+		if w.budget <= 0 {
 			return nil, false
 		}
 	}
-	return rows, true
 }
 
-// gather returns the first n rows behind a place out of all tags that have the
-// prefix.
-func (x *Index) gather(after *place, n int, prefix string) []Row {
-	best := make([]item, 0, 2*n)
-	bound := item{hi: math.MaxUint32} // no count is 0: behind everything
-	for id := range x.tagsOf(prefix) {
-		it := x.rankItem(id)
-		if x.compare(&bound, &it) <= 0 || after != nil && after.compare(&it) <= 0 {
-			continue
-		}
-		if best = append(best, it); len(best) == cap(best) {
-			best = x.leading(best, n)
-			bound = best[n-1]
+// A walker goes down byRank, one hold of the lock after the other.
+type walker struct {
+	want   wanted
+	last   *Key  // where it is
+	budget int64 // how many more items it may pass
+	end    bool  // whether it has passed all there are
+}
+
+// hold reads the next rows, up to n, under the lock.
+func (w *walker) hold(x *Index, n int) []Row {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return w.step(x, n)
+}
+
+func (w *walker) step(x *Index, n int) []Row {
+	hits := make([]hit, 0, n)
+	left := min(holdStep, w.budget)
+	from, rank := x.behindKey(w.last)
+	for items := range x.byRank.from(from, behind) {
+		for i := range items {
+			rank++
+			left--
+			w.budget--
+			if w.want.in(x, &items[i]) {
+				hits = append(hits, hit{items[i].id, rank})
+			}
+			if len(hits) == n || left == 0 {
+				w.last = new(x.key(items[i].id))
+				return x.rows(hits)
+			}
 		}
 	}
-	rows := make([]Row, 0, n)
-	for _, it := range x.leading(best, n) {
-		r := x.row(it.id, 0)
-		p := x.rankPlace(r.Count, r.Tag)
-		r.Rank = x.byRank.rank(&p, behind)
-		rows = append(rows, r)
+	w.end = true
+	return x.rows(hits)
+}
+
+// behindKey returns the place of a key and how many tags stand up to there.
+func (x *Index) behindKey(k *Key) (*place, int64) {
+	if k == nil {
+		return nil, 0
+	}
+	p := x.rankPlace(k.Count, k.Tag)
+	return &p, x.byRank.rank(&p, behind)
+}
+
+// A hit is a tag that belongs on a page.
+type hit struct {
+	id   cellID
+	rank int64
+}
+
+// rows reads the hits' cells, which are all over the memory: the first round is
+// so short that the processor fetches many of them at a time. The tags share
+// one string.
+func (x *Index) rows(hits []hit) []Row {
+	size := 0
+	for _, h := range hits {
+		size += len(x.dict.cells.tag(h.id))
+	}
+	var tags strings.Builder
+	tags.Grow(size)
+	rows := make([]Row, len(hits))
+	for i, h := range hits {
+		at := tags.Len()
+		tags.Write(x.dict.cells.tag(h.id))
+		rows[i] = Row{Rank: h.rank, Tag: tags.String()[at:], Count: x.dict.cells.count(h.id)}
 	}
 	return rows
 }
 
-// leading sorts items of byRank and cuts off all but the first n.
-func (x *Index) leading(items []item, n int) []item {
-	slices.SortFunc(items, func(a, b item) int { return x.compare(&a, &b) })
-	return items[:min(n, len(items))]
-}
-
-// compare compares two items of byRank.
-func (x *Index) compare(a, b *item) int {
-	if c := cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)); c != 0 {
-		return c
-	}
-	return bytes.Compare(x.dict.cells.tag(a.id), x.dict.cells.tag(b.id))
-}
-
-// tagsOf returns the tags that begin with prefix.
-func (x *Index) tagsOf(prefix string) iter.Seq[cellID] {
-	return func(yield func(cellID) bool) {
-		p := x.tagPlace(prefix)
-		for items := range x.byTag.from(&p, before) {
-			for _, it := range items {
-				if !bytes.HasPrefix(x.dict.cells.tag(it.id), []byte(prefix)) || !yield(it.id) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (x *Index) countPrefix(prefix string) int64 {
-	p := x.tagPlace(prefix)
-	first := x.byTag.rank(&p, before)
-	next, ok := successor(prefix)
-	if !ok {
-		return x.byTag.len() - first
-	}
-	p = x.tagPlace(next)
-	return x.byTag.rank(&p, before) - first
-}
-
-// successor returns the least string greater than all that begin with prefix,
-// if there is one.
-func successor(prefix string) (string, bool) {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			return prefix[:i] + string([]byte{prefix[i] + 1}), true
-		}
-	}
-	return "", false
-}
-
-// A wanted prefix, and its bytes as they show in an item's lo.
-type wanted struct {
-	prefix   []byte
-	lo, mask uint64
-}
-
-func needPrefix(prefix string) wanted {
-	n := min(len(prefix), 8)
-	return wanted{prefix: []byte(prefix), lo: lead(prefix), mask: ^(math.MaxUint64 >> (8 * n))}
-}
-
-// hasPrefix looks at an item of byRank, and at its tag only if it must.
-func (x *Index) hasPrefix(it *item, w *wanted) bool {
-	if it.hi != 0 && (it.lo^w.lo)&w.mask != 0 {
-		return false
-	}
-	return bytes.HasPrefix(x.dict.cells.tag(it.id), w.prefix)
-}
-
-func (x *Index) row(id cellID, rank int64) Row {
-	return Row{Rank: rank, Tag: string(x.dict.cells.tag(id)), Count: x.dict.cells.count(id)}
+func (x *Index) key(id cellID) Key {
+	return Key{Count: x.dict.cells.count(id), Tag: string(x.dict.cells.tag(id))}
 }

@@ -39,34 +39,23 @@ func (x *Index) tagPlace(tag string) place {
 }
 
 // rankPlace is where a tag with a count stands in byRank.
-func (x *Index) rankPlace(count int64, tag string) place {
-	p := place{tag: tag, cells: &x.dict.cells}
-	p.hi, p.lo = rankKey(count, tag)
-	return p
-}
-
-// rankItem is the item of byRank for a cell.
-func (x *Index) rankItem(id cellID) item {
-	it := item{id: id}
-	it.hi, it.lo = rankKey(x.dict.cells.count(id), x.dict.cells.tag(id))
-	return it
-}
-
-// rankKey is what byRank sorts by before it looks at whole tags.
 //
 //	count < 2³²-1   hi = 2³²-1 - count   lo = the tag's first eight bytes
 //	beyond          hi = 0               lo = 2⁶⁴-1 - count
-func rankKey[T string | []byte](count int64, tag T) (hi uint32, lo uint64) {
+func (x *Index) rankPlace(count int64, tag string) place {
+	p := place{tag: tag, cells: &x.dict.cells}
 	if count = max(count, 0); count < math.MaxUint32 {
-		return uint32(math.MaxUint32 - count), lead(tag)
+		p.hi, p.lo = uint32(math.MaxUint32-count), lead(tag)
+	} else {
+		p.lo = math.MaxUint64 - uint64(count)
 	}
-	return 0, math.MaxUint64 - uint64(count)
+	return p
 }
 
 // lead returns the first eight bytes of a tag as a number that sorts as they
 // do. A shorter tag is filled up with zeros, which keeps the order but makes
 // equals of "a" and "a\x00".
-func lead[T string | []byte](tag T) (n uint64) {
+func lead(tag string) (n uint64) {
 	if len(tag) >= 8 {
 		return uint64(tag[7]) | uint64(tag[6])<<8 | uint64(tag[5])<<16 | uint64(tag[4])<<24 |
 			uint64(tag[3])<<32 | uint64(tag[2])<<40 | uint64(tag[1])<<48 | uint64(tag[0])<<56

@@ -2,22 +2,18 @@ package ranking
 
 import "iter"
 
-// exportPage is how many rows All reads under one hold of the lock.
-const exportPage = 512
+// exportPage is how many rows All reads at a time.
+const exportPage = holdRows - 1
 
-// Len returns the number of tags, which is the rank of the last one.
-func (x *Index) Len() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.byRank.len()
-}
+// mostRows is how many rows a page has at most, so that sums of it are ints.
+const mostRows = 1 << 28
 
-// Sum returns the sum of all counts.
-func (x *Index) Sum() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.sum
-}
+// Len returns the number of tags, which is the rank of the last one. It never
+// waits.
+func (x *Index) Len() int64 { return x.tags.Load() }
+
+// Sum returns the sum of all counts. It never waits.
+func (x *Index) Sum() int64 { return x.sum.Load() }
 
 // CountPrefix returns how many tags begin with prefix, byte by byte.
 func (x *Index) CountPrefix(prefix string) int64 {
@@ -39,8 +35,13 @@ func (x *Index) Get(tag string) (Row, bool) {
 	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Count: count}, true
 }
 
-// Top returns the first n rows, fewer if there are no more.
+// Top returns the first n rows, fewer if there are no more. Up to a hundred can
+// be had without waiting for a writer; while Apply is at work they are those
+// from before.
 func (x *Index) Top(n int) []Row {
+	if n <= headRows {
+		return x.top(max(n, 0))
+	}
 	rows, _ := x.Page(nil, n, "")
 	return rows
 }
@@ -50,19 +51,14 @@ func (x *Index) Top(n int) []Row {
 // by byte; more tells whether another such row follows the last one. A row's
 // rank is always its position among all tags, whatever the prefix.
 //
-// All rows of a page are of one moment. To read on, pass the Key of the last
-// row: however the counts moved in between, no row whose own count stayed the
-// same is repeated or skipped.
+// To read on, pass the Key of the last row: however the counts move in between,
+// no row whose own count stays the same is repeated or skipped. Nor is it
+// within a page, but the rows of a page are of one moment only if it has no
+// prefix and no more than 255 rows: the lock is never held for long.
 func (x *Index) Page(after *Key, limit int, prefix string) (rows []Row, more bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	limit = int(min(int64(max(limit, 0)), x.byRank.len()))
-	var from *place
-	if after != nil {
-		from = new(x.rankPlace(after.Count, after.Tag))
-	}
+	limit = min(max(limit, 0), mostRows)
 	// One row more than asked for tells whether there is more.
-	rows = x.page(from, limit+1, prefix)
+	rows = x.page(after, limit+1, prefix)
 	if len(rows) > limit {
 		return rows[:limit], true
 	}
