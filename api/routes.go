@@ -26,6 +26,7 @@ func (s *Server) routes() *mux.Router {
 	s.get(r, "/api/v1/hashtags/{tag}", s.hashtag)
 	s.get(r, "/api/v1/stats", s.stats)
 	s.get(r, "/api/v1/export", s.export)
+	s.get(r, "/api/v1/openapi.json", s.openAPI)
 	s.get(r, "/", s.page)
 	s.get(r, "/hashtags/{tag}", s.tagPage)
 	s.get(r, "/assets/{name}", s.asset)

@@ -111,7 +111,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(problemListener{l}) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve http on %v: %w", l.Addr(), err)

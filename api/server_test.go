@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -44,6 +45,39 @@ func TestRunServesUntilToldToEnd(t *testing.T) {
 	}
 	if _, err := http.Get(url + "/healthz"); err == nil {
 		t.Error("still serving after its end")
+	}
+}
+
+func TestWhatIsNoRequestIsAProblemToo(t *testing.T) {
+	url, end := run(t, api.New(pandemic(), api.Options{}))
+	for request, status := range map[string]int{
+		"GET /api/v1/hashtags/%zz HTTP/1.1\r\nHost: x\r\n\r\n": http.StatusBadRequest,
+		"GET /\xff\x00 HTTP/1.1\r\nHost: x\r\n\r\n":            http.StatusBadRequest,
+		"nonsense\r\n\r\n":       http.StatusBadRequest,
+		"GET / HTTP/1.1\r\n\r\n": http.StatusBadRequest, // no Host
+		"GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n": http.StatusRequestHeaderFieldsTooLarge,
+		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: odd\r\n\r\n":          http.StatusNotImplemented,
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client{t: t}.problem(response{resp, string(body)}, status)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
 	}
 }
 

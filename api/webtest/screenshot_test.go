@@ -29,6 +29,7 @@ func TestScreenshot(t *testing.T) {
 		stir(t, counts)
 		b.open(counts, "/")
 	}
+	b.expect(bars + `.length === 10`)
 	// Long enough for the line of posts per second to be one.
 	b.expect(`document.querySelector('#spark .line').getAttribute('d')?.split('L').length > 8`)
 	png := b.capture()
