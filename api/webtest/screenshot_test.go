@@ -21,7 +21,7 @@ const screenshot = "../../docs/images/page.png"
 // TestScreenshot takes the picture; only -update puts it into the README.
 func TestScreenshot(t *testing.T) {
 	b := newTab(t)
-	b.do(chromedp.EmulateViewport(1280, 980, chromedp.EmulateScale(2)))
+	b.do(chromedp.EmulateViewport(1280, 980, chromedp.EmulateScale(1.5)))
 	if *target != "" {
 		b.do(chromedp.Navigate(*target))
 	} else {
