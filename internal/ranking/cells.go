@@ -16,7 +16,7 @@ const (
 	slabWords = 1 << slabBits // 64 KiB
 	maxSlabs  = 1 << (32 - slabBits)
 
-	cellHead = 4 + 8
+	cellHead = 8 // the count
 
 	noCell = ^cellID(0)
 )
@@ -27,13 +27,12 @@ const (
 //
 // A cell, padded to a whole number of words:
 //
-//	┌──────────────┬──────────────┬────────────────┬─────┐
-//	│ next, cellID │ count, int64 │ length, varint │ tag │
-//	└──────────────┴──────────────┴────────────────┴─────┘
+//	┌──────────────┬────────────────┬─────┐
+//	│ count, int64 │ length, varint │ tag │
+//	└──────────────┴────────────────┴─────┘
 //
-// next makes chains: of the tags whose hashes are the same, and of the free
-// cells of one size. A cell longer than a slab has a slab of its own, which
-// freeing it gives back.
+// A free cell begins with the id of the next free one of its size. A cell
+// longer than a slab has a slab of its own, which freeing it gives back.
 type cells struct {
 	slabs [][]byte
 	// Invariant: slabs[open] is cut into cells up to the word used; nothing is
@@ -46,9 +45,8 @@ type cells struct {
 }
 
 // add makes a cell.
-func (c *cells) add(tag string, count int64, next cellID) cellID {
+func (c *cells) add(tag string, count int64) cellID {
 	id := c.take(cellWords(len(tag)))
-	c.setNext(id, next)
 	c.setCount(id, count)
 	b := c.from(id)[cellHead:]
 	n := binary.PutUvarint(b, uint64(len(tag)))
@@ -68,24 +66,16 @@ func (c *cells) drop(id cellID) {
 	for len(c.free) <= words {
 		c.free = append(c.free, noCell)
 	}
-	c.setNext(id, c.free[words])
+	binary.LittleEndian.PutUint32(c.from(id), uint32(c.free[words]))
 	c.free[words] = id
 }
 
-func (c *cells) next(id cellID) cellID {
-	return cellID(binary.LittleEndian.Uint32(c.from(id)))
-}
-
-func (c *cells) setNext(id, next cellID) {
-	binary.LittleEndian.PutUint32(c.from(id), uint32(next))
-}
-
 func (c *cells) count(id cellID) int64 {
-	return int64(binary.LittleEndian.Uint64(c.from(id)[4:]))
+	return int64(binary.LittleEndian.Uint64(c.from(id)))
 }
 
 func (c *cells) setCount(id cellID, count int64) {
-	binary.LittleEndian.PutUint64(c.from(id)[4:], uint64(count))
+	binary.LittleEndian.PutUint64(c.from(id), uint64(count))
 }
 
 // tag returns the tag in place: it is good until the cell is dropped.
@@ -120,7 +110,7 @@ func (c *cells) take(words int) cellID {
 		return cellID(c.addSlab(words)) << slabBits
 	case words < len(c.free) && c.free[words] != noCell:
 		id := c.free[words]
-		c.free[words] = c.next(id)
+		c.free[words] = cellID(binary.LittleEndian.Uint32(c.from(id)))
 		return id
 	case c.used == 0 || c.used+words > slabWords:
 		c.open, c.used = c.addSlab(slabWords), 0

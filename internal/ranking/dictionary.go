@@ -1,16 +1,22 @@
 package ranking
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"slices"
+)
 
-// A dictionary finds the cell of a tag. It is a map from the tag's hash to the
-// first of the cells with that hash: at nine bytes a slot and without pointers
-// it takes a third of a map of strings. The seed keeps chains short whatever
-// tags there are. The zero value is empty.
+// A dictionary finds the cell of a tag. It is a map from the tag's hash to its
+// cell: at nine bytes a slot and without pointers that takes a third of a map
+// of strings. The few tags that have the hash of another are kept aside; the
+// seed sees to it that they are few, whatever tags there are. The zero value is
+// empty.
 type dictionary struct {
 	cells cells
 	first map[uint32]cellID // nil as long as there is no seed
-	seed  maphash.Seed
-	// leave is how many bits of the hash are not used; tests make chains so.
+	// Invariant: a hash is here only if it is in first, and never without cells.
+	others map[uint32][]cellID
+	seed   maphash.Seed
+	// leave is how many bits of the hash are not used; tests make it small so.
 	leave uint8
 }
 
@@ -18,42 +24,50 @@ func (d *dictionary) find(tag string) (cellID, bool) {
 	if d.first == nil {
 		return noCell, false
 	}
-	id, ok := d.first[d.hash(tag)]
-	for ok && string(d.cells.tag(id)) != tag {
-		id = d.cells.next(id)
-		ok = id != noCell
+	h := d.hash(tag)
+	id, ok := d.first[h]
+	if !ok || string(d.cells.tag(id)) == tag {
+		return id, ok
 	}
-	return id, ok
+	for _, id := range d.others[h] {
+		if string(d.cells.tag(id)) == tag {
+			return id, true
+		}
+	}
+	return noCell, false
 }
 
 // add makes the cell of a tag that has none.
 func (d *dictionary) add(tag string, count int64) cellID {
 	if d.first == nil {
-		d.first, d.seed = map[uint32]cellID{}, maphash.MakeSeed()
+		d.first, d.others, d.seed = map[uint32]cellID{}, map[uint32][]cellID{}, maphash.MakeSeed()
 	}
-	h := d.hash(tag)
-	next, ok := d.first[h]
-	if !ok {
-		next = noCell
+	h, id := d.hash(tag), d.cells.add(tag, count)
+	if _, taken := d.first[h]; taken {
+		d.others[h] = append(d.others[h], id)
+	} else {
+		d.first[h] = id
 	}
-	id := d.cells.add(tag, count, next)
-	d.first[h] = id
 	return id
 }
 
 // drop frees the cell of a tag.
 func (d *dictionary) drop(id cellID, tag string) {
-	h, next := d.hash(tag), d.cells.next(id)
-	switch at := d.first[h]; {
-	case at != id:
-		for d.cells.next(at) != id {
-			at = d.cells.next(at)
-		}
-		d.cells.setNext(at, next)
-	case next != noCell:
-		d.first[h] = next
-	default:
+	h := d.hash(tag)
+	others := d.others[h]
+	switch {
+	case len(others) == 0:
 		delete(d.first, h)
+	case d.first[h] == id:
+		d.first[h] = others[0]
+		others = others[1:]
+	default:
+		others = slices.DeleteFunc(others, func(other cellID) bool { return other == id })
+	}
+	if len(others) > 0 {
+		d.others[h] = others
+	} else {
+		delete(d.others, h)
 	}
 	d.cells.drop(id)
 }

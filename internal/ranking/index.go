@@ -44,14 +44,15 @@ type Index struct {
 
 const (
 	// chunk is how many updates Apply does under one hold of the lock: fifty
-	// microseconds' worth or so.
+	// microseconds' worth or so. Readers that wait meanwhile are let in before
+	// the next one, which is what a RWMutex promises.
 	chunk = 32
 
-	// turn is how many updates Apply does before it lets other goroutines run,
-	// a few milliseconds' worth. If it waited for the scheduler to end its time
-	// slice, that would mostly happen under the lock, and readers would wait
-	// until the writer has its next slice.
-	turn = 64 * chunk
+	// chunksPerTurn is how many chunks Apply does before it lets other
+	// goroutines run, a few milliseconds' worth. If it waited for the scheduler
+	// to end its time slice, that would mostly happen under the lock, and
+	// readers would wait until the writer has its next slice.
+	chunksPerTurn = 64
 )
 
 // Set gives one tag its count: it comes into the index, moves, or, with a
@@ -69,22 +70,16 @@ func (x *Index) Set(tag string, count int64) {
 // about a hundred microseconds; Get and Page may thus see the first updates of
 // a batch before the last ones. When Apply returns all readers see all of it.
 func (x *Index) Apply(updates []Update) {
-	n := len(updates)
-	for len(updates) > turn {
-		x.applyTurn(updates[:turn])
-		updates = updates[turn:]
-		runtime.Gosched()
-	}
-	x.applyTurn(updates)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.endHead(n)
-}
-
-func (x *Index) applyTurn(updates []Update) {
+	done := 0
 	for part := range slices.Chunk(updates, chunk) {
 		x.applyChunk(part)
+		if done++; done%chunksPerTurn == 0 {
+			runtime.Gosched()
+		}
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.endHead(len(updates))
 }
 
 func (x *Index) applyChunk(updates []Update) {
