@@ -22,9 +22,10 @@ type Store interface {
 	// open once at a time.
 	Open(changelog record.Partition, id Identity) (Table, error)
 	// Apply makes changes to any number of tables real: all of them with their
-	// checkpoints, or, after a crash in the middle, none. With sync they
-	// survive power loss when Apply returns; without, a crash may lose the
-	// last calls, in whole calls and from the end only.
+	// checkpoints, or, after a crash in the middle, none. With sync they, and
+	// all calls that returned before, survive power loss when Apply returns, also
+	// if there are no changes; without, a crash may lose the last calls, in whole
+	// calls and from the end only.
 	// Entries of one change are sorted by key, each key once.
 	// An error leaves the store unusable but whole; opening it again repairs.
 	Apply(changes []Change, sync bool) error

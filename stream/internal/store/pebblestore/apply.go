@@ -20,27 +20,24 @@ func (s *Store) Apply(changes []store.Change, sync bool) error {
 }
 
 func (s *Store) apply(changes []store.Change, sync bool) error {
-	if s.closed.Load() {
-		return store.ErrClosed
+	if err := s.usable(); err != nil {
+		return err
 	}
 	if err := store.CheckChanges(changes); err != nil {
+		return err
+	}
+	if err := checkSpace(s.dir, s.opts.FS); err != nil {
 		return err
 	}
 	steps, err := s.steps(changes)
 	if err != nil {
 		return err
 	}
-	for _, st := range steps {
-		st.table.busy <- struct{}{}
-		defer func() { <-st.table.busy }()
-	}
-	b := s.db.NewBatchWithSize(batchBytes(steps))
 	for i := range steps {
-		if err := steps[i].add(b); err != nil {
-			return err
-		}
+		steps[i].table.busy <- struct{}{}
+		defer func() { <-steps[i].table.busy }()
 	}
-	if err := s.commit(b, sync); err != nil {
+	if err := s.take(steps, sync); err != nil {
 		return err
 	}
 	for i := range steps {
@@ -49,11 +46,25 @@ func (s *Store) apply(changes []store.Change, sync bool) error {
 	return nil
 }
 
-// A step is a change, with the progress it makes.
+// take takes all steps, the tables being the caller's. Large changes become
+// files of Pebble's at once.
+func (s *Store) take(steps []step, sync bool) error {
+	size := 0
+	for i := range steps {
+		steps[i].progress.changes = steps[i].table.progress.Load().changes + 1
+		size += steps[i].bytes()
+	}
+	if size >= largeBytes && !s.opts.Deterministic {
+		return s.write(func() error { return s.ingest(steps) })
+	}
+	return s.write(func() error { return s.commit(steps, size, sync) })
+}
+
+// A step is a change, with the progress that it makes.
 type step struct {
 	table    *table
-	progress progress
 	entries  []store.Entry
+	progress progress
 }
 
 // steps returns the changes in the order of their tables' ids: that is the
@@ -74,60 +85,52 @@ func (s *Store) steps(changes []store.Change) ([]step, error) {
 	return steps, nil
 }
 
-// add adds the change to a batch. The table is the caller's, so that nobody
-// else counts.
-func (st *step) add(b *pebble.Batch) error {
-	var buf [checkpointLen]byte
-	st.progress.changes = st.table.progress.Load().changes + 1
+// bytes is about how large the step is in a batch.
+func (st *step) bytes() int {
+	const perStep, perEntry = 128, 1 + prefixLen + 3 // kind, prefix, lengths
+	n := perStep + len(st.entries)*perEntry
+	for _, e := range st.entries {
+		n += len(e.Key) + len(e.Value)
+	}
+	return n
+}
+
+// commit writes the steps as one batch.
+func (s *Store) commit(steps []step, size int, sync bool) error {
+	b := s.db.NewBatchWithSize(size)
+	for i := range steps {
+		if err := steps[i].addTo(b); err != nil {
+			return err
+		}
+	}
+	if b.Empty() { // Pebble would pass it over, and not sync
+		if err := b.LogData(nil, nil); err != nil {
+			return err
+		}
+	}
+	return errors.Join(b.Commit(&pebble.WriteOptions{Sync: sync}), b.Close())
+}
+
+func (st *step) addTo(b *pebble.Batch) error {
 	id := st.table.id
 	err := errors.Join(
-		b.Set(appendPrefix(nil, id, kindCheckpoint), st.progress.append(buf[:0]), nil),
+		b.Set(appendPrefix(nil, id, kindCheckpoint), st.progress.append(nil), nil),
 		b.Merge(appendPrefix(nil, id, kindCount), appendCount(nil, 1), nil))
 	if err != nil {
 		return err
 	}
 	for _, e := range st.entries {
+		var op *pebble.DeferredBatchOp
 		if e.Value == nil {
-			op := b.DeleteDeferred(prefixLen + len(e.Key))
-			copy(appendPrefix(op.Key[:0], id, kindEntry)[prefixLen:prefixLen+len(e.Key)], e.Key)
-			if err := op.Finish(); err != nil {
-				return err
-			}
-			continue
+			op = b.DeleteDeferred(prefixLen + len(e.Key))
+		} else {
+			op = b.SetDeferred(prefixLen+len(e.Key), len(e.Value))
 		}
-		op := b.SetDeferred(prefixLen+len(e.Key), len(e.Value))
-		copy(appendPrefix(op.Key[:0], id, kindEntry)[prefixLen:prefixLen+len(e.Key)], e.Key)
+		copy(op.Key[len(appendPrefix(op.Key[:0], id, kindEntry)):], e.Key)
 		copy(op.Value, e.Value)
 		if err := op.Finish(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// batchBytes is about how large the batch will be.
-func batchBytes(steps []step) int {
-	const perEntry = 1 + prefixLen + 3 // kind, prefix, lengths
-	n := 64
-	for _, st := range steps {
-		n += 128
-		for _, e := range st.entries {
-			n += perEntry + len(e.Key) + len(e.Value)
-		}
-	}
-	return n
-}
-
-// commit writes a batch, and gives it back. An empty one is of use too: with
-// sync, it makes durable what was written before. Pebble would pass it over.
-func (s *Store) commit(b *pebble.Batch, sync bool) error {
-	if sync && b.Empty() {
-		if err := b.LogData(nil, nil); err != nil {
-			return err
-		}
-	}
-	if err := s.db.Apply(b, &pebble.WriteOptions{Sync: sync}); err != nil {
-		return err
-	}
-	return b.Close()
 }

@@ -14,7 +14,10 @@ import (
 // store's own.
 type tableID uint16
 
-const storeID tableID = 0
+const (
+	storeID tableID = 0
+	lastID  tableID = 0xfffe // the span of an id ends where the next one begins
+)
 
 // What stands behind the id in a key: of the store, of a table.
 const (
@@ -27,8 +30,8 @@ const (
 )
 
 const (
-	prefixLen     = 3 // of every key: id and kind
-	checkpointLen = 8 + 8 + 8 + 4 + 8
+	prefixLen   = 3 // of every key: id and kind
+	progressLen = 8 + 8 + 8 + 4 + 8
 )
 
 // format is the version of everything in this file.
@@ -42,6 +45,11 @@ func formatKey() []byte { return appendPrefix(nil, storeID, kindFormat) }
 
 func catalogueKey(id tableID) []byte {
 	return binary.BigEndian.AppendUint16(appendPrefix(nil, storeID, kindCatalogue), uint16(id))
+}
+
+// catalogueSpan returns the bounds of the catalogue's keys.
+func catalogueSpan() (start, end []byte) {
+	return appendPrefix(nil, storeID, kindCatalogue), appendPrefix(nil, storeID, kindCatalogue+1)
 }
 
 // span returns the bounds of all keys of a table.
@@ -79,11 +87,19 @@ func (r row) encode() []byte {
 	return data
 }
 
-func decodeRow(data []byte) (r row, err error) {
-	if err := json.Unmarshal(data, &r); err != nil {
-		return row{}, fmt.Errorf("row of the catalogue: %w", err)
+// decodeCatalogue reads what stands under a key of the catalogue's span.
+func decodeCatalogue(key, value []byte) (id tableID, r row, err error) {
+	if len(key) != prefixLen+2 {
+		return 0, row{}, fmt.Errorf("key of the catalogue of %d bytes, want %d", len(key), prefixLen+2)
 	}
-	return r, nil
+	id = tableID(binary.BigEndian.Uint16(key[prefixLen:]))
+	if id == storeID || id > lastID {
+		return 0, row{}, fmt.Errorf("the catalogue has a table with id %d", id)
+	}
+	if err := json.Unmarshal(value, &r); err != nil {
+		return 0, row{}, fmt.Errorf("the catalogue's row of table %d: %w", id, err)
+	}
+	return id, r, nil
 }
 
 // progress is how far a table is: its checkpoint, and how many changes were
@@ -102,13 +118,15 @@ func (p progress) append(dst []byte) []byte {
 }
 
 func decodeProgress(data []byte) (progress, error) {
-	if len(data) != checkpointLen {
-		return progress{}, fmt.Errorf("checkpoint of %d bytes, want %d", len(data), checkpointLen)
+	if len(data) != progressLen {
+		return progress{}, fmt.Errorf("checkpoint of %d bytes, want %d", len(data), progressLen)
 	}
 	next, commit := binary.BigEndian.Uint64(data), binary.BigEndian.Uint64(data[8:])
 	sec, nsec := binary.BigEndian.Uint64(data[16:]), binary.BigEndian.Uint32(data[24:])
 	return progress{
-		checkpoint: store.Checkpoint{Next: int64(next), Commit: commit, Time: time.Unix(int64(sec), int64(nsec)).UTC()},
-		changes:    binary.BigEndian.Uint64(data[28:]),
+		checkpoint: store.Checkpoint{
+			Next: int64(next), Commit: commit, Time: time.Unix(int64(sec), int64(nsec)).UTC(),
+		},
+		changes: binary.BigEndian.Uint64(data[28:]),
 	}, nil
 }

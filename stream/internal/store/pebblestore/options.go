@@ -14,20 +14,21 @@ import (
 // Options adjust a store. The zero value is good.
 type Options struct {
 	// CacheBytes bounds the memory for blocks read from disk and for writes
-	// that are not on disk as tables yet, together. Default 96 MiB; at least 8 MiB.
+	// that are not on disk as tables yet, together. Default 128 MiB; at least 8 MiB.
 	CacheBytes int64
-	// Logger is told what Pebble does, and what goes wrong. Default: nobody.
+	// Logger is told what Pebble does (as debug), and what goes wrong. Default: nobody.
 	Logger *slog.Logger
 	// FS is where the store lies. Default: the operating system's files.
 	FS vfs.FS
-	// Deterministic keeps work in the background from depending on the clock:
-	// nothing is compacted, so it is for short lives, in simulations.
+	// Deterministic keeps work in the background away, so that what a crash
+	// leaves is a function of the calls: nothing is compacted, and large changes
+	// are synced only when told. For short lives, in simulations.
 	Deterministic bool
 }
 
 func (o *Options) ensureDefaults() {
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 96 << 20
+		o.CacheBytes = 128 << 20
 	}
 	o.CacheBytes = max(o.CacheBytes, 8<<20)
 	if o.Logger == nil {
@@ -38,34 +39,41 @@ func (o *Options) ensureDefaults() {
 	}
 }
 
-// memTables is how many memtables may wait to be written, the one in use included.
+// memTables is how many memtables may wait to be written, the one in use
+// included. Pebble takes their memory from the cache's, so that three quarters
+// of it can be full of writes, and the rest is for blocks.
 const memTables = 3
 
-// pebble returns the options for Pebble. The store lends its lock and listens.
+// pebble returns the options for Pebble, which borrows the lock.
 func (o *Options) pebble(lock *pebble.Lock, l *pebble.EventListener) *pebble.Options {
 	po := &pebble.Options{
-		FS:                          o.FS,
-		Lock:                        lock,
-		EventListener:               l,
-		Logger:                      logger{o.Logger},
-		CacheSize:                   o.CacheBytes,
-		FormatMajorVersion:          pebble.FormatWALSyncChunks,
-		Merger:                      counter,
-		MemTableSize:                uint64(o.CacheBytes / (2 * memTables)),
+		FS:            o.FS,
+		Lock:          lock,
+		EventListener: l,
+		Logger:        logger{o.Logger},
+		CacheSize:     o.CacheBytes,
+		Merger:        counter,
+		MaxOpenFiles:  256,
+		// The first format with a checksum in the footers of tables.
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		MemTableSize:                uint64(o.CacheBytes / (memTables + 1)),
 		MemTableStopWritesThreshold: memTables,
-		MaxOpenFiles:                256,
+		// A table of counts is overwritten all the time, so compacting later
+		// means compacting less: four flushes at once instead of Pebble's two.
+		L0CompactionThreshold: 8,
+		L0StopWritesThreshold: 32,
 	}
-	for i := range po.Levels {
+	// Pebble asks the filters of all levels but the last, so that one gets none.
+	for i := range len(po.Levels) - 1 {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		po.Levels[i].BlockSize = 8 << 10
 	}
-	po.Experimental.FileCacheShards = 2
+	po.Levels[len(po.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	if o.Deterministic {
 		po.DisableAutomaticCompactions = true
 		po.DisableTableStats = true
 		po.L0StopWritesThreshold = math.MaxInt32
-		po.L0CompactionThreshold = math.MaxInt32
 	}
+	po.EnsureDefaults()
 	return po
 }
 
@@ -81,12 +89,14 @@ func (l logger) Infof(format string, args ...any) {
 
 func (l logger) Errorf(format string, args ...any) { l.to.Error(fmt.Sprintf(format, args...)) }
 
-// Fatalf must not return. On the way through Apply and Open the panic becomes
+// Fatalf must not return. On the way through Open and Apply the panic becomes
 // their error; in the background it ends the process, because Pebble cannot go
-// on when it could not write its WAL or MANIFEST, and the next start repairs.
+// on when it could not write its MANIFEST, and the next start repairs.
 func (l logger) Fatalf(format string, args ...any) {
-	panic(fatal{fmt.Errorf("the store cannot go on: "+format, args...)})
+	panic(fatal{fmt.Errorf("pebble cannot go on: "+format, args...)})
 }
 
 // fatal is what Fatalf panics with.
 type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }

@@ -1,7 +1,7 @@
 // Package pebblestore keeps tables on disk, all tables of a process in one
 // Pebble.
 //
-// docs/formats/store.md draws what lies in it.
+// docs/formats/store.md draws what lies in it; format.go writes and reads it.
 package pebblestore
 
 import (
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,49 +21,59 @@ import (
 
 // Store implements [store.Store].
 type Store struct {
-	dir  string
-	opts Options
-	lock *pebble.Lock
-	db   *pebble.DB
+	dir    string
+	opts   Options
+	pebble *pebble.Options
+	lock   *pebble.Lock
+	db     *pebble.DB
 
 	closed  atomic.Bool
-	broken  atomic.Pointer[error] // why nothing can be written any more
+	fault   atomic.Pointer[fault] // Invariant: once set it stays.
+	files   atomic.Uint64         // numbers the files made for large changes
 	opening chan struct{}         // holds a token while a table is being opened
 
 	mu        sync.Mutex // guards the catalogue; never held while the disk is used
-	catalogue map[record.Partition]*entry
-	nextID    tableID
+	catalogue map[record.Partition]entry
 }
 
-// An entry of the catalogue, as it lies in the store.
+// An entry is a table's row in the catalogue, with what is not stored of it.
 type entry struct {
-	id   tableID
 	row  row
+	id   tableID
 	open bool
 }
 
-// Open opens the store in a directory, which it creates if need be and which
-// is its own. [store.ErrInUse] if it is open elsewhere, [store.ErrDamaged] if
-// its files cannot be trusted: see [OpenOrWipe].
+// Open opens the store in a directory of its own, which it creates if need be.
+// [store.ErrInUse] if it is open elsewhere; [store.ErrDamaged] if its files
+// cannot be trusted, see [OpenOrWipe].
 func Open(dir string, o Options) (*Store, error) {
-	o.ensureDefaults()
-	s, err := open(dir, o)
-	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, err)
-	}
-	return s, nil
+	s, _, err := open(dir, o, false)
+	return s, err
 }
 
-func open(dir string, o Options) (*Store, error) {
+// OpenOrWipe is Open, but deletes a damaged store and opens an empty one
+// instead. wiped says why, or is empty.
+func OpenOrWipe(dir string, o Options) (s *Store, wiped string, err error) {
+	return open(dir, o, true)
+}
+
+func open(dir string, o Options, wipe bool) (s *Store, wiped string, err error) {
+	o.ensureDefaults()
 	lock, err := lockDir(dir, o.FS)
 	if err != nil {
-		return nil, err
+		return nil, "", fmt.Errorf("open store %s: %w", dir, err)
 	}
-	s := &Store{dir: dir, opts: o, lock: lock, opening: make(chan struct{}, 1), catalogue: make(map[record.Partition]*entry), nextID: 1}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	s, err = load(dir, o, lock)
+	if wipe && errors.Is(err, store.ErrDamaged) {
+		wiped = err.Error()
+		if err = removeFiles(dir, o.FS); err == nil {
+			s, err = load(dir, o, lock)
+		}
 	}
-	return s, nil
+	if err != nil {
+		return nil, "", fmt.Errorf("open store %s: %w", dir, errors.Join(err, lock.Close()))
+	}
+	return s, wiped, nil
 }
 
 // lockDir creates the directory and takes it for this process.
@@ -71,38 +82,91 @@ func lockDir(dir string, fs vfs.FS) (*pebble.Lock, error) {
 		return nil, err
 	}
 	lock, err := pebble.LockDirectory(dir, fs)
-	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", store.ErrInUse, err)
+	if err != nil && (!isDiskError(err) || errors.Is(err, syscall.EAGAIN)) {
+		return nil, fmt.Errorf("%w: %w", store.ErrInUse, err)
 	}
-	return lock, nil
+	return lock, err
 }
 
 // load opens Pebble and reads the catalogue.
-func (s *Store) load() error {
-	db, err := pebble.Open(s.dir, s.opts.pebble(s.lock, &pebble.EventListener{}))
+func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
+	s := &Store{dir: dir, opts: o, lock: lock, opening: make(chan struct{}, 1), catalogue: make(map[record.Partition]entry)}
+	if err := checkFiles(dir, o.FS); err != nil {
+		return nil, err
+	}
+	s.pebble = o.pebble(lock, s.listener())
+	if err := s.openPebble(); err != nil {
+		return nil, err
+	}
+	err := s.loadFormat()
+	if err == nil {
+		err = s.loadCatalogue()
+	}
+	if err != nil {
+		return nil, errors.Join(s.judge(err), s.db.Close())
+	}
+	return s, nil
+}
+
+// openPebble opens Pebble. Whatever keeps Pebble from opening, and is not the
+// disk's refusal, is taken for damage: there is nothing else it could be.
+func (s *Store) openPebble() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("pebble panicked: %v", r)
+			if f, ok := r.(fatal); ok {
+				err = f
+			}
+		}
+		if err != nil && !isDiskError(err) {
+			err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
+		}
+	}()
+	s.db, err = pebble.Open(s.dir, s.pebble)
+	return err
+}
+
+// loadFormat checks the version of the formats, and writes it into a new store.
+func (s *Store) loadFormat() error {
+	value, closer, err := s.db.Get(formatKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return s.saveFormat()
+	}
 	if err != nil {
 		return err
 	}
-	s.db = db
-	if err := s.loadCatalogue(); err != nil {
-		return errors.Join(err, db.Close())
+	if string(value) != format {
+		err = fmt.Errorf("%w: its format is %.20q, this program reads %q", store.ErrDamaged, value, format)
 	}
-	return nil
+	return errors.Join(err, closer.Close())
+}
+
+func (s *Store) saveFormat() error {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	if it.First() {
+		err = fmt.Errorf("%w: it has keys, but no format version", store.ErrDamaged)
+	}
+	if err = errors.Join(err, it.Close()); err != nil {
+		return err
+	}
+	return s.write(func() error { return s.db.Set(formatKey(), []byte(format), pebble.Sync) })
 }
 
 func (s *Store) loadCatalogue() error {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: catalogueKey(0), UpperBound: catalogueKey(0xffff)})
+	start, end := catalogueSpan()
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
 	if err != nil {
 		return err
 	}
 	for it.First(); it.Valid(); it.Next() {
-		id := tableID(it.Key()[prefixLen])<<8 | tableID(it.Key()[prefixLen+1])
-		r, err := decodeRow(it.Value())
+		id, r, err := decodeCatalogue(it.Key(), it.Value())
 		if err != nil {
-			return errors.Join(err, it.Close())
+			return errors.Join(fmt.Errorf("%w: %w", store.ErrDamaged, err), it.Close())
 		}
-		s.catalogue[r.changelog()] = &entry{id: id, row: r}
-		s.nextID = max(s.nextID, id+1)
+		s.catalogue[r.changelog()] = entry{row: r, id: id}
 	}
 	return it.Close()
 }
@@ -111,97 +175,120 @@ func (s *Store) loadCatalogue() error {
 func (s *Store) Open(changelog record.Partition, id store.Identity) (store.Table, error) {
 	t, err := s.openTable(changelog, id)
 	if err != nil {
-		return nil, fmt.Errorf("open table %s/%d: %w", changelog.Topic, changelog.Number, err)
+		return nil, fmt.Errorf("open table %s/%d in %s: %w", changelog.Topic, changelog.Number, s.dir, s.judge(err))
 	}
 	return t, nil
 }
 
+// openTable opens a table. Tables are opened one after another, so that the
+// catalogue has one writer.
 func (s *Store) openTable(changelog record.Partition, id store.Identity) (*table, error) {
-	if s.closed.Load() {
-		return nil, store.ErrClosed
-	}
 	s.opening <- struct{}{}
 	defer func() { <-s.opening }()
-	s.mu.Lock()
-	e := s.catalogue[changelog]
-	s.mu.Unlock()
-	t := &table{store: s, changelog: changelog, busy: make(chan struct{}, 1)}
-	switch {
-	case e == nil:
-		e = &entry{id: s.nextID, row: newRow(changelog, id)}
-		if err := s.create(e); err != nil {
-			return nil, err
-		}
-	case e.open:
-		return nil, errors.New("it is open already")
-	case e.row.identity() != id:
-		t.wiped = e.row.identity().Differs(id)
-		e.row = newRow(changelog, id)
-		if err := s.create(e); err != nil {
-			return nil, err
-		}
+	if err := s.usable(); err != nil {
+		return nil, err
 	}
-	t.id = e.id
-	p, err := s.progress(e.id)
+	e, wiped, err := s.row(changelog, id)
 	if err != nil {
 		return nil, err
 	}
-	t.progress.Store(&p)
+	t := &table{store: s, changelog: changelog, id: e.id, wiped: wiped, busy: make(chan struct{}, 1)}
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	e.open = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.open = true
 	s.catalogue[changelog] = e
-	s.nextID = max(s.nextID, e.id+1)
 	return t, nil
 }
 
-// create makes an empty table of what lies under the entry's id.
-func (s *Store) create(e *entry) error {
-	b := s.db.NewBatch()
-	start, end := e.id.span()
-	err := errors.Join(
-		b.DeleteRange(start, end, nil),
-		b.Set(catalogueKey(e.id), e.row.encode(), nil))
-	if err != nil {
-		return err
+// row returns the catalogue's entry of a table that is not open. If there is
+// none with this identity, it makes one, and an empty table.
+func (s *Store) row(changelog record.Partition, id store.Identity) (e entry, wiped string, err error) {
+	s.mu.Lock()
+	e, ok := s.catalogue[changelog]
+	next := storeID + 1
+	for _, other := range s.catalogue {
+		next = max(next, other.id+1)
 	}
-	return s.commit(b, true)
+	s.mu.Unlock()
+	switch {
+	case e.open:
+		return entry{}, "", errors.New("it is open already")
+	case ok && e.row.identity() == id:
+		return e, "", nil
+	case ok:
+		wiped = e.row.identity().Differs(id)
+	case next > lastID:
+		return entry{}, "", errors.New("the store cannot hold more tables")
+	default:
+		e.id = next
+	}
+	e.row = newRow(changelog, id)
+	return e, wiped, s.create(e)
 }
 
-// progress reads how far a table is.
-func (s *Store) progress(id tableID) (progress, error) {
-	data, closer, err := s.db.Get(appendPrefix(nil, id, kindCheckpoint))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return progress{}, nil
-	}
-	if err != nil {
-		return progress{}, err
-	}
-	p, err := decodeProgress(data)
-	return p, errors.Join(err, closer.Close())
+// create writes a row, and empties the table: after damage, something that the
+// catalogue did not know may lie under its id.
+func (s *Store) create(e entry) error {
+	return s.write(func() error {
+		b := s.db.NewBatch()
+		start, end := e.id.span()
+		err := errors.Join(
+			b.DeleteRange(start, end, nil),
+			b.Set(catalogueKey(e.id), e.row.encode(), nil))
+		if err != nil {
+			return err
+		}
+		return errors.Join(b.Commit(pebble.Sync), b.Close())
+	})
 }
 
 // Tables implements [store.Store].
 func (s *Store) Tables() ([]store.Info, error) {
-	if s.closed.Load() {
-		return nil, fmt.Errorf("list tables of %s: %w", s.dir, store.ErrClosed)
+	if err := s.usable(); err != nil {
+		return nil, fmt.Errorf("list tables of %s: %w", s.dir, err)
 	}
 	s.mu.Lock()
-	entries := make([]entry, 0, len(s.catalogue))
-	for _, e := range s.catalogue {
-		entries = append(entries, *e)
+	infos, ids := make([]store.Info, 0, len(s.catalogue)), make(map[record.Partition]tableID)
+	for p, e := range s.catalogue {
+		infos, ids[p] = append(infos, store.Info{Changelog: p, Identity: e.row.identity()}), e.id
 	}
 	s.mu.Unlock()
-	infos := make([]store.Info, len(entries))
-	for i, e := range entries {
-		p, err := s.progress(e.id)
-		if err != nil {
-			return nil, err
-		}
-		infos[i] = store.Info{Changelog: e.row.changelog(), Identity: e.row.identity(), Checkpoint: p.checkpoint}
-	}
 	slices.SortFunc(infos, store.Info.Compare)
+	for i := range infos {
+		p, err := s.progress(ids[infos[i].Changelog])
+		if err != nil {
+			return nil, fmt.Errorf("list tables of %s: %w", s.dir, s.judge(err))
+		}
+		infos[i].Checkpoint = p.checkpoint
+	}
 	return infos, nil
+}
+
+// progress reads how far a table is.
+func (s *Store) progress(id tableID) (p progress, err error) {
+	err = s.get(appendPrefix(nil, id, kindCheckpoint), func(value []byte) error {
+		p, err = decodeProgress(value)
+		return err
+	})
+	return p, err
+}
+
+// get calls f with the value of a key, if there is one.
+func (s *Store) get(key []byte, f func(value []byte) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	value, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(value), closer.Close())
 }
 
 // Close implements [store.Store].
@@ -209,5 +296,24 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(s.db.LogData(nil, pebble.Sync), s.db.Close(), s.lock.Close())
+	if err := s.close(); err != nil {
+		return fmt.Errorf("close store %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+func (s *Store) close() error {
+	f := s.fault.Load()
+	switch {
+	case f == nil:
+		return errors.Join(s.db.LogData(nil, pebble.Sync), s.db.Close(), s.lock.Close())
+	case f.stuck:
+		// Pebble waits for itself. Nobody may have the directory while it is
+		// there, so the lock stays, too, until the process ends.
+		return f.err
+	case f.damaged:
+		return errors.Join(s.db.Close(), markDamaged(s.dir, s.opts.FS, f.err), s.lock.Close())
+	default:
+		return errors.Join(s.db.Close(), s.lock.Close())
+	}
 }
