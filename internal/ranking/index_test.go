@@ -54,10 +54,12 @@ func TestAnswersLikeASortedSlice(t *testing.T) {
 	})
 }
 
-// The same with trees three levels deep, which shrink and grow again.
+// The same with trees three levels deep, which shrink and grow again, and with
+// several tags to a hash.
 func TestAnswersLikeALargeSortedSlice(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var x Index
+	x.dict.leave = 20
 	var m model
 	for round, growing := range []bool{true, false, true, false} {
 		for range 60 {
@@ -98,6 +100,19 @@ func someKey(r *rand.Rand, m *model) *Key {
 		return nil
 	}
 	return &m.keys[r.IntN(len(m.keys))]
+}
+
+// What stands at the end of the head is decided by the tag where counts tie.
+func TestHeadFollowsTiesAtItsEnd(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	var x Index
+	var m model
+	for range 2000 {
+		u := Update{wideTag(r), int64(r.IntN(3))}
+		x.Set(u.Tag, u.Count)
+		m.set(u.Tag, u.Count)
+		sameTop(t, &x, &m, headRows)
+	}
 }
 
 type fataler interface {
