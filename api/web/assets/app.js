@@ -133,6 +133,7 @@
   // --- the chart ----------------------------------------------------------
 
   const past = new Map(); // tag → [time, count] of the last minute, for the bars shown
+  for (const li of document.querySelectorAll('#top li')) past.set(li.dataset.tag, [[0, Number(li.querySelector('.count').textContent.replaceAll(',', ''))]]);
 
   function showTop(rows) {
     $('empty').hidden = rows.length > 0;
