@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -159,30 +160,32 @@ func lostPosition(p record.Partition, why string) error {
 }
 
 // firstPosition is where a source begins of which nothing was ever committed.
-// That is only believed if nothing was ever written for it either.
+// That is only believed if the group has committed positions elsewhere, or has
+// never written a table: both come in one transaction.
 func (t *Thread) firstPosition(ctx context.Context, r *run, source int, extent log.Range) (int64, error) {
 	p := r.sources[source]
-	if t.cfg.Topology.Sources[t.subs[r.id.Sub].Sources[source]].Loop {
-		if extent.Start > 0 {
-			return 0, lostPosition(p, "the group's position is gone, and so is the loop's beginning")
-		}
-		return 0, nil
-	}
 	written, err := t.anythingWritten(ctx)
 	if err != nil {
 		return 0, err
 	}
-	known, err := t.anyPosition(ctx, p.Topic)
+	known, err := t.anyPosition(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if written && !known {
+	loop := t.cfg.Topology.Sources[t.subs[r.id.Sub].Sources[source]].Loop
+	switch {
+	case written && !known:
 		return 0, lostPosition(p, "the group's positions are gone, but its tables are not empty")
+	case loop && extent.Start > 0:
+		return 0, lostPosition(p, "the group's position is gone, and so is the loop's beginning")
+	case loop:
+		return 0, nil
 	}
 	return t.startPosition(ctx, p, extent)
 }
 
-// anythingWritten tells whether any table of the group has ever been written.
+// anythingWritten tells whether any table of the group has ever got a record.
+// Its end alone does not tell: an aborted transaction moves that too.
 func (t *Thread) anythingWritten(ctx context.Context) (bool, error) {
 	var ps []record.Partition
 	for _, tab := range t.cfg.Topology.Tables {
@@ -191,18 +194,23 @@ func (t *Thread) anythingWritten(ctx context.Context) (bool, error) {
 		}
 	}
 	ends, err := t.cfg.Log.Ends(ctx, ps...)
-	for _, e := range ends {
-		if e.Stable > 0 {
-			return true, err
-		}
+	if err != nil {
+		return false, err
 	}
-	return false, err
+	first, err := t.cfg.Log.PositionAt(ctx, math.MinInt64, ps...)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(ps, func(p record.Partition) bool { return first[p] < ends[p].End }), nil
 }
 
-// anyPosition tells whether the group has a position in any partition of a
-// topic: if so, one that has none is new.
-func (t *Thread) anyPosition(ctx context.Context, topic string) (bool, error) {
-	known, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, t.all(topic)...)
+// anyPosition tells whether the group has a position in anything it reads.
+func (t *Thread) anyPosition(ctx context.Context) (bool, error) {
+	var ps []record.Partition
+	for _, s := range t.cfg.Topology.Sources {
+		ps = append(ps, t.all(s.Topic)...)
+	}
+	known, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, ps...)
 	return len(known) > 0, err
 }
 
@@ -261,7 +269,7 @@ func (t *Thread) start(r *run) {
 		t.inputs.Seek(r.sources[i], next)
 	}
 	r.state = Running
-	t.cfg.Logger.Info("task runs", "task", r.id.String())
+	t.cfg.Logger.Debug("task runs", "task", r.id.String())
 }
 
 // rewind takes a running task back to Preparing, without anything that is not

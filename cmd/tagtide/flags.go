@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/tagtide/tagtide/stream"
+)
+
+// cli is the whole command line.
+type cli struct {
+	Globals
+
+	Run         runCmd         `cmd:"" help:"Everything in one process: emitter, processor, view, API and page."`
+	Topics      topicsCmd      `cmd:"" help:"Create, describe and read the group's topics."`
+	Describe    describeCmd    `cmd:"" help:"The topology."`
+	Reset       resetCmd       `cmd:"" help:"Begin a group anew: its positions, topics and local state go."`
+	Check       checkCmd       `cmd:"" help:"Are the local stores what the log says, and is nothing left open?"`
+	Version     versionCmd     `cmd:"" help:"Facts about this build."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Probe a running tagtide; for containers."`
+}
+
+// Globals are the flags of every command.
+type Globals struct {
+	LogLevel  slog.Level `help:"debug, info, warn or error." default:"info" placeholder:"LEVEL"`
+	LogFormat string     `help:"text or json." enum:"text,json" default:"text"`
+}
+
+// logger makes what the flags ask for.
+func (g *Globals) logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: g.LogLevel}
+	if g.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// groupFlags name the group and its input.
+type groupFlags struct {
+	Group      string `help:"Name of the group; its topics begin with it." default:"hashtags"`
+	InputTopic string `help:"Topic the posts are read from." default:"tweets"`
+	Reposts    string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
+}
+
+// dataFlags say where a log that is not running lies.
+type dataFlags struct {
+	DataDir string `help:"Where run keeps its data (default: $$XDG_STATE_HOME/tagtide/GROUP/run, else ~/.local/state/…)." placeholder:"DIR"`
+}
+
+// topicFlags are for topics that have to be created.
+type topicFlags struct {
+	Partitions        int32 `help:"Partitions of topics that are created (default: as many as the input has, or 4)." placeholder:"N"`
+	ReplicationFactor int16 `help:"Replicas of topics that are created (default: the broker's)." placeholder:"N"`
+	CreateTopics      bool  `help:"Create topics that are missing." default:"true" negatable:""`
+}
+
+func (f topicFlags) validate() error {
+	if f.Partitions < 0 || f.ReplicationFactor < 0 {
+		return usagef("--partitions and --replication-factor must not be negative")
+	}
+	return nil
+}
+
+// startFlag is where a new group begins: oldest, newest or a time.
+type startFlag struct{ stream.Start }
+
+// UnmarshalText reads what the user typed.
+func (s *startFlag) UnmarshalText(text []byte) error {
+	switch word := string(text); word {
+	case "oldest":
+		return nil
+	case "newest":
+		s.Newest = true
+		return nil
+	default:
+		at, err := time.Parse(time.RFC3339, word)
+		if err != nil {
+			return fmt.Errorf("%q is neither oldest, newest nor a time such as 2026-04-03T12:00:00Z", word)
+		}
+		s.At = at
+		return nil
+	}
+}
+
+// isTerminal tells whether w is a terminal that somebody looks at.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,116 @@
+// Command tagtide counts hashtags: it pushes posts into a topic, keeps the
+// counts as a table, exactly once, and serves them over REST and as a page.
+// `tagtide run` does all of it in one process with nothing to install.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0 // also after a clean stop by a signal
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	os.Exit(tagtide(ctx, os.Args[1:], std{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// std are the standard streams: results go to out, everything else to err.
+type std struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+// tagtide runs the command line and returns the exit code.
+func tagtide(ctx context.Context, args []string, s std) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("tagtide"),
+		kong.Description("Counts hashtags: posts in, a live ranking out, exactly once."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(s.out, s.err), kong.DefaultEnvars("TAGTIDE"),
+		kong.Exit(func(code int) { exited = code }),
+		kong.Vars{"sources": strings.Join(sourceNames, ","), "version": version().line()},
+	)
+	if err != nil {
+		panic(err) // the flags' own definition is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // help was asked for and given
+		return exited
+	}
+	if err == nil {
+		warnUnknownEnv(s.err, parser)
+		k.BindTo(ctx, (*context.Context)(nil))
+		err = k.Run(s, &c.Globals)
+	} else {
+		err = usageError{err}
+	}
+	return exitCode(s.err, err)
+}
+
+// exitCode tells what went wrong, and returns the code for it.
+func exitCode(w io.Writer, err error) int {
+	var usage usageError
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return exitDone
+	case errors.As(err, &usage):
+		fmt.Fprintf(w, "tagtide: %v (see --help)\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(w, "tagtide: %v\n", explain(err))
+	return exitFailed
+}
+
+// warnUnknownEnv names TAGTIDE_ variables that mean nothing: a mistake, or
+// something that an orchestrator injects.
+func warnUnknownEnv(w io.Writer, parser *kong.Kong) {
+	known := map[string]bool{}
+	var walk func(n *kong.Node)
+	walk = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			for _, name := range f.Envs {
+				known[name] = true
+			}
+		}
+		for _, child := range n.Children {
+			walk(child)
+		}
+	}
+	walk(parser.Model.Node)
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "TAGTIDE_") && !known[name] {
+			fmt.Fprintf(w, "tagtide: warning: environment variable %s means nothing here\n", name)
+		}
+	}
+}

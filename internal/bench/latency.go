@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/tagtide/tagtide/internal/ranking"
+)
+
+// latency measures requests for the top ten over HTTP, one after another, to
+// the real program, while a million hashtags are there and the main data set
+// is being counted on top of them.
+func (b bench) latency(ctx context.Context) (result, error) {
+	program, url, err := b.startProgram(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	begin := time.Now()
+	times, err := ask(url, int64(b.tags/2), int64(b.tags/2+b.posts))
+	took := time.Since(begin)
+	err = errors.Join(err, program.Process.Signal(syscall.SIGTERM), program.Wait())
+	if err != nil || len(times) == 0 {
+		return result{}, errors.Join(errors.New("no answers"), err)
+	}
+	slices.Sort(times)
+	at := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))].Microseconds()) }
+	peak := float64(program.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1024
+	return result{Items: int64(len(times)), Seconds: took.Seconds(), Extra: map[string]float64{
+		"p50_us": at(.5), "p99_us": at(.99), "max_us": at(1), "program_mib": peak,
+	}}, nil
+}
+
+// startProgram builds tagtide and runs it over the wide data set's directory.
+func (b bench) startProgram(ctx context.Context) (*exec.Cmd, string, error) {
+	binary := b.file("tagtide")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/tagtide")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, "", fmt.Errorf("build tagtide: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, binary, "run", "--data-dir", b.file("data"), "--log-level", "warn",
+		"--source", "file", "--input", b.file("tweets.jsonl"), "--listen", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	r := bufio.NewReader(stderr)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return nil, "", errors.Join(fmt.Errorf("tagtide did not say where its page is: %w", err), cmd.Wait())
+		}
+		if m := regexp.MustCompile(`page on (http://\S+)`).FindStringSubmatch(line); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
+			return cmd, m[1], nil
+		}
+	}
+}
+
+// ask asks for the top ten from when more than from posts are counted until
+// all are, and returns how long each answer took.
+func ask(url string, from, all int64) (times []time.Duration, err error) {
+	for last := time.Now(); ; {
+		if time.Since(last) > 100*time.Millisecond {
+			last = time.Now()
+			posts, err := counted(url)
+			if err == nil && posts >= all {
+				return times, nil
+			}
+			if err != nil || posts <= from {
+				time.Sleep(10 * time.Millisecond) // being restored, or not begun
+				times = nil
+				continue
+			}
+		}
+		took, err := top(url)
+		if err != nil {
+			return times, err
+		}
+		times = append(times, took)
+		time.Sleep(500 * time.Microsecond) // a client, not an attack
+	}
+}
+
+func top(url string) (time.Duration, error) {
+	var answer struct{ Data []ranking.Row }
+	begin := time.Now()
+	status, err := getJSON(url+"/api/v1/top?limit=10&allow_stale=true", &answer)
+	took := time.Since(begin)
+	if err == nil && status == http.StatusOK && len(answer.Data) > 10 {
+		err = fmt.Errorf("%d rows", len(answer.Data))
+	}
+	return took, err
+}
+
+func counted(url string) (int64, error) {
+	var answer struct{ Data struct{ Posts int64 } }
+	status, err := getJSON(url+"/api/v1/stats", &answer)
+	if err == nil && status != http.StatusOK {
+		err = errors.New(http.StatusText(status))
+	}
+	return answer.Data.Posts, err
+}
+
+func getJSON(url string, to any) (status int, err error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body) // to its end, so that the connection is used again
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, json.Unmarshal(body, to)
+}
