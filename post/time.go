@@ -99,7 +99,7 @@ func zoneOffset(s []byte) (offset int, valid bool) {
 	if s[0] == '-' {
 		offset = -offset
 	}
-	return offset, between(hours, 0, 23) && between(minutes, 0, 59)
+	return offset, between(hours, 0, 24) && between(minutes, 0, 60) // as lax as time.Parse
 }
 
 func between(n, low, high int) bool { return low <= n && n <= high }

@@ -65,8 +65,7 @@ type includedOne struct {
 
 // x reads a post that stands at the root.
 func (d *Decoder) x(p *Post) Result {
-	var x xPost
-	d.readX(&x)
+	x := d.readPost()
 	return d.finishX(&x, p)
 }
 
@@ -76,8 +75,7 @@ func (d *Decoder) envelope(p *Post) Result {
 	for more := d.enter('{'); more; more = d.more('}') {
 		switch string(d.key()) {
 		case "data":
-			x = xPost{}
-			d.readX(&x)
+			x = d.readPost()
 		case "includes":
 			d.readIncludes()
 		default:
@@ -85,15 +83,30 @@ func (d *Decoder) envelope(p *Post) Result {
 		}
 	}
 	for _, one := range d.included {
-		if x.repost && !x.original.present() && bytes.Equal(d.bytes(one.id), d.bytes(x.originalID)) {
+		if x.repost && !x.original.present() && d.same(one.id, x.originalID) {
 			x.original = one.content
 		}
 	}
 	return d.finishX(&x, p)
 }
 
-// readX reads the post at hand.
-func (d *Decoder) readX(x *xPost) {
+// same reports whether a and b are the same string.
+func (d *Decoder) same(a, b value) bool {
+	return a.kind == text && b.kind == text && bytes.Equal(d.bytes(a), d.bytes(b))
+}
+
+// readPost reads the post at hand. Inlined into a loop of its own recursion, its result would be allocated.
+//
+//go:noinline
+func (d *Decoder) readPost() (x xPost) {
+	d.readFields(&x)
+	if x.fullText.kind != absent {
+		x.short.text = x.fullText
+	}
+	return x
+}
+
+func (d *Decoder) readFields(x *xPost) {
 	for more := d.enter('{'); more; more = d.more('}') {
 		switch key := d.key(); string(key) {
 		case "id_str":
@@ -122,9 +135,6 @@ func (d *Decoder) readX(x *xPost) {
 			d.readRare(x, key)
 		}
 	}
-	if x.fullText.kind != absent {
-		x.short.text = x.fullText
-	}
 }
 
 // readRare reads what is neither in most posts nor in most places.
@@ -145,7 +155,7 @@ func (d *Decoder) readRare(x *xPost, key []byte) {
 
 // readEntities reads the hashtags that the network gives.
 func (d *Decoder) readEntities(c *content) {
-	c.given = false
+	c.given, c.from, c.to = false, 0, 0
 	for more := d.enterField("entities", '{'); more; more = d.more('}') {
 		if string(d.key()) != "hashtags" {
 			d.skip()
@@ -196,8 +206,7 @@ func (d *Decoder) readOriginal() (c content, is bool) {
 		d.field("retweeted_status", object)
 		return content{}, false
 	}
-	var x xPost
-	d.readX(&x)
+	x := d.readPost()
 	return x.says(), true
 }
 
@@ -205,8 +214,7 @@ func (d *Decoder) readOriginal() (c content, is bool) {
 func (d *Decoder) readReferences(x *xPost) {
 	x.repost = false
 	for more := d.enterField("the references", '['); more; more = d.more(']') {
-		var other xPost
-		d.readX(&other)
+		other := d.readPost()
 		if other.role.kind == text && string(d.bytes(other.role)) == "retweeted" {
 			x.repost, x.original, x.originalID = true, other.says(), other.id
 		}
@@ -219,8 +227,7 @@ func (d *Decoder) readIncludes() {
 		switch string(d.key()) {
 		case "tweets", "posts":
 			for more := d.enterField("the included posts", '['); more; more = d.more(']') {
-				var x xPost
-				d.readX(&x)
+				x := d.readPost()
 				d.included = append(d.included, includedOne{x.id, x.says()})
 			}
 		default:

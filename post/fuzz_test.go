@@ -1,0 +1,151 @@
+package post
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tagtide/tagtide/hashtag"
+)
+
+// seeds are sound values of every format.
+func seeds(t testing.TB) [][]byte {
+	all := append(lines(t, "twitter_v1_1.jsonl"), lines(t, "x_v2_filtered_stream.ndjson")...)
+	for _, value := range typical {
+		all = append(all, []byte(value))
+	}
+	for _, value := range []string{
+		`{"tagtide":1,"source":"else\u0022where","id":"\n","time":-1,"op":"delete","tags":["a","\ud83d\ude00"],"repost":true}`,
+		`{"tagtide":1,"skipped":17,"reason":"track"}`,
+		`{"id":"1","text":"#a","referenced_posts":[{"type":"retweeted","id":"2","text":"&lt;#b"}],"edit_history_post_ids":["0","1"]}`,
+		`{"data":{"id":"1","referenced_tweets":[{"type":"retweeted","id":"2"}]},"includes":{"posts":[{"id":"2","note_post":{"text":"#b"}}]}}`,
+		`{"data":{"delete":{"tweet":{"id":"1"}},"user_suspend":{},"withheld":{}}}`,
+		`{"id":1.5e3,"timestamp_ms":15,"created_at":"2026-08-20T10:00:00.123456+02:00","full_text":"x"}`,
+		`"{\"text\":\"#\\u00e9\"}"`,
+	} {
+		all = append(all, []byte(value))
+	}
+	return all
+}
+
+// mutate changes a value somewhere: a part of it is left out, doubled, moved, or replaced by a part of another.
+func mutate(r *rand.Rand, value, other []byte) []byte {
+	i, j := r.IntN(len(value)+1), r.IntN(len(value)+1)
+	if i > j {
+		i, j = j, i
+	}
+	m, n := r.IntN(len(other)+1), r.IntN(len(other)+1)
+	if m > n {
+		m, n = n, m
+	}
+	switch r.IntN(4) {
+	case 0:
+		return slices.Concat(value[:i], value[j:])
+	case 1:
+		return slices.Concat(value[:j], value[i:])
+	case 2:
+		return slices.Concat(value[:i], other[m:n], value[j:])
+	}
+	return swap(r, value)
+}
+
+// swap puts another token in the place of one, so that the value mostly stays JSON.
+func swap(r *rand.Rand, value []byte) []byte {
+	tokens := []string{`"text"`, `"tag"`, `"id"`, `"id_str"`, `"full_text"`, `"entities"`, `"hashtags"`, `"extended_tweet"`, `"type"`,
+		`"retweeted_status"`, `"data"`, `"includes"`, `"posts"`, `"delete"`, `"tagtide"`, `"time"`, `"retweeted"`, `12`, `-1`, `1e5`, `null`,
+		`true`, `[]`, `{}`, `"#x"`, `"\ud800"`, `"2026-02-30T00:00:00Z"`, `[{"text":"q"}]`, `{"hashtags":[{"tag":"z"}]}`, `{"text":"#y"}`}
+	var places [][2]int
+	for i := 0; i < len(value); i++ {
+		if value[i] == '"' {
+			if end := bytes.IndexByte(value[i+1:], '"'); end >= 0 {
+				places = append(places, [2]int{i, i + end + 2})
+				i += end + 1
+			}
+		} else if '0' <= value[i] && value[i] <= '9' {
+			places = append(places, [2]int{i, i + 1})
+		}
+	}
+	if len(places) == 0 {
+		return value
+	}
+	place := places[r.IntN(len(places))]
+	return slices.Concat(value[:place[0]], []byte(tokens[r.IntN(len(tokens))]), value[place[1]:])
+}
+
+func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
+	all := seeds(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	d := &Decoder{Text: true}
+	for range 40_000 {
+		value := all[r.IntN(len(all))]
+		for range r.IntN(4) {
+			value = mutate(r, value, all[r.IntN(len(all))])
+		}
+		checkDecode(t, d, value)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range seeds(f) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		checkDecode(t, &Decoder{Text: true}, value)
+	})
+}
+
+// FuzzCanonical writes posts of all sorts and reads them again.
+func FuzzCanonical(f *testing.F) {
+	f.Add("x", "12", int64(1585915200000), "COVID19\x00a\"\\\n", uint8(0), true)
+	f.Add("é", "", int64(-1), "", uint8(2), false)
+	f.Fuzz(func(t *testing.T, source, id string, milli int64, tags string, op uint8, repost bool) {
+		const longest = 999_999_999_999_999_999 // ms, some 30 million years
+		p := Post{Source: "s" + source, ID: []byte(id), Time: milli % longest, Op: Op(op % 3), Repost: repost}
+		for tag := range strings.SplitSeq(tags, "\x00") {
+			p.Tags = append(p.Tags, []byte(tag))
+		}
+		var d Decoder
+		var got Post
+		if _, err := d.Decode(Append(nil, &p), &got); err != nil {
+			t.Fatal(err)
+		}
+		valid := func(s []byte) string { return string([]rune(string(s))) }
+		if got.Source != valid([]byte(p.Source)) || string(got.ID) != valid(p.ID) || got.Time != p.Time || got.Op != p.Op || got.Repost != p.Repost {
+			t.Fatalf("%+v, want %+v", got, p)
+		}
+		if !slices.EqualFunc(got.Tags, p.Tags, func(a, b []byte) bool { return string(a) == valid(b) }) {
+			t.Fatalf("%q, want %q", got.Tags, p.Tags)
+		}
+	})
+}
+
+// FuzzUses folds and removes repetitions, as the definition says.
+func FuzzUses(f *testing.F) {
+	f.Add("a A b ａ")
+	f.Add(strings.Repeat("a b c d e f g h i j k l m n o p q r s t u v ", 2))
+	f.Fuzz(func(t *testing.T, text string) {
+		var p Post
+		var want []string
+		for tag := range strings.SplitSeq(text, " ") {
+			p.Tags = append(p.Tags, []byte(tag))
+			if key := hashtag.FoldString(tag); key != "" && !slices.Contains(want, key) {
+				want = append(want, key)
+			}
+		}
+		var u Uses
+		for range 2 {
+			var got []string
+			for _, use := range u.Of(&p) {
+				got = append(got, string(use.Key))
+				if hashtag.FoldString(string(use.Spelling)) != string(use.Key) {
+					t.Fatalf("%q is spelled %q", use.Key, use.Spelling)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q, want %q", got, want)
+			}
+		}
+	})
+}
