@@ -21,7 +21,8 @@ const screenshot = "../../docs/images/page.png"
 // TestScreenshot takes the picture; only -update puts it into the README.
 func TestScreenshot(t *testing.T) {
 	b := newTab(t)
-	b.do(chromedp.EmulateViewport(1280, 980, chromedp.EmulateScale(1.5)))
+	b.do(chromedp.EmulateViewport(1280, 980, chromedp.EmulateScale(1.5)),
+		media("prefers-color-scheme", "light", "prefers-reduced-motion", "reduce")) // no row caught on its way
 	if *target != "" {
 		b.do(chromedp.Navigate(*target))
 	} else {

@@ -81,7 +81,8 @@
   function showState(meta) {
     if (meta.as_of && meta.as_of !== asOf) { asOf = meta.as_of; asOfSeen = performance.now(); }
     const percent = Math.floor(100 * (meta.progress ?? 0));
-    const behind = meta.lag > 0 ? `, ${comma(meta.lag)} behind` : '';
+    // A little is always under way; the footer has the exact number.
+    const behind = meta.lag > 1000 ? `, ${comma(meta.lag)} behind` : '';
     const words = {
       running: meta.stale ? 'Behind' : `Live${behind}`,
       restoring: `Restoring, ${percent} %`,
