@@ -54,7 +54,7 @@ func (s *Store) take(steps []step, sync bool) error {
 		steps[i].progress.changes = steps[i].table.progress.Load().changes + 1
 		size += steps[i].bytes()
 	}
-	if size >= largeBytes && !s.opts.Deterministic {
+	if size >= s.opts.largeBytes && !s.opts.Deterministic {
 		return s.write(func() error { return s.ingest(steps) })
 	}
 	return s.write(func() error { return s.commit(steps, size, sync) })

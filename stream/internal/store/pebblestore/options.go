@@ -24,6 +24,8 @@ type Options struct {
 	// leaves is a function of the calls: nothing is compacted, and large changes
 	// are synced only when told. For short lives, in simulations.
 	Deterministic bool
+
+	largeBytes int // see the constant, which is the default
 }
 
 func (o *Options) ensureDefaults() {
@@ -31,6 +33,9 @@ func (o *Options) ensureDefaults() {
 		o.CacheBytes = 128 << 20
 	}
 	o.CacheBytes = max(o.CacheBytes, 8<<20)
+	if o.largeBytes == 0 {
+		o.largeBytes = largeBytes
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
