@@ -133,7 +133,11 @@ func (s *Source) readPipe(ctx context.Context, sink emitter.Sink, r io.Reader, n
 func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, path string) error {
 	id, err := identify(f)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return err // names the file
+	}
+	if len(id.head) == 0 {
+		s.o.Logger.Info("skipping a file: it is empty", "file", path)
+		return nil
 	}
 	u, from, err := s.open(f, id, path)
 	if err != nil {
@@ -145,6 +149,8 @@ func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, pa
 	defer u.close()
 	s.o.Logger.Info("reading", "file", path, "packed", u.packed, "from line", from.Line+1)
 	end, err := s.lines(ctx, sink, u, from)
+	end.current = true
+	s.known.add(end)
 	if err != nil {
 		return err
 	}
@@ -160,32 +166,30 @@ func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, pa
 }
 
 // open unpacks a file from where it was left. Without an error it returns nil
-// if the file is finished.
+// if that is its end.
 func (s *Source) open(f *os.File, id identity, path string) (*unpacked, place, error) {
-	for _, p := range s.known.matches(id) {
-		finished, err := p.finished(f)
-		if err != nil {
-			return nil, p, err
-		}
-		if finished && (!s.o.Again || p.current) {
+	matches := s.known.matches(id)
+	for _, p := range matches {
+		u, same, err := s.resume(f, p)
+		switch {
+		case err != nil:
+			return nil, p, fmt.Errorf("come back to line %d: %w", p.Line+1, err)
+		case !same:
+			continue
+		case s.o.Again && !p.current:
+			if u != nil {
+				u.close()
+			}
+			u, err = s.unpackFile(f)
+			return u, p.restart(path), err
+		case u == nil:
 			s.skipped(path, p)
 			return nil, p, nil
 		}
-		if finished {
-			u, err := s.unpackFile(f)
-			return u, p.restart(path), err
-		}
-		u, err := s.resume(f, p)
-		if err != nil || u == nil {
-			continue // not this one, or no longer readable up to there: the start tells
-		}
-		if s.o.Again && !p.current {
-			u.close()
-			u, err = s.unpackFile(f)
-			return u, p.restart(path), err
-		}
-		p.File = path
-		return u, p, nil
+		return u, p.again(path), nil
+	}
+	if len(matches) > 0 {
+		s.o.Logger.Warn("a file begins like one that was read before, but is another one or was changed; reading it from its start", "file", path)
 	}
 	u, err := s.unpackFile(f)
 	return u, s.known.place(id, path), err

@@ -59,7 +59,9 @@ func (s *Source) lines(ctx context.Context, sink emitter.Sink, r io.Reader, at p
 	ctx, cancel := context.WithCancel(ctx)
 	full, empty := make(chan *chunk, 2), make(chan *chunk, 4)
 	var reading sync.WaitGroup
-	reading.Go(func() { readChunks(ctx, &lineReader{r: r, offset: at.Offset, number: at.Line}, full, empty) })
+	reading.Go(func() {
+		readChunks(ctx, &lineReader{limits: usual, r: r, offset: at.Offset, number: at.Line}, full, empty)
+	})
 	defer reading.Wait()
 	defer cancel()
 	for c := range full {
@@ -73,7 +75,7 @@ func (s *Source) lines(ctx context.Context, sink emitter.Sink, r io.Reader, at p
 			return at, nil
 		}
 		if c.err != nil && ctx.Err() == nil {
-			return at, fmt.Errorf("read %s behind line %d (byte %d unpacked): %w", at.File, at.Line, at.Offset, unexpected(c.err))
+			return at, fmt.Errorf("read %s behind line %d (byte %d unpacked): %w", at.File, at.Line, at.Offset, c.err)
 		}
 		recycle(c, empty)
 	}

@@ -41,9 +41,9 @@ func (s *Source) find() (inputs []input, failed []error, err error) {
 		case err != nil:
 			missing = append(missing, err)
 		case info.IsDir():
-			before := len(inputs)
-			failed = append(failed, s.walk(path, add)...)
-			if len(inputs) == before && len(failed) == 0 {
+			found, bad := s.walk(path, add)
+			failed = append(failed, bad...)
+			if found+len(bad) == 0 {
 				missing = append(missing, fmt.Errorf("folder %s has no files named *.json, *.jsonl or *.ndjson, packed or not", path))
 			}
 		default:
@@ -61,7 +61,7 @@ func inputOf(path string, info fs.FileInfo) input {
 }
 
 // walk adds the files of a folder in the order of their paths.
-func (s *Source) walk(root string, add func(input)) (failed []error) {
+func (s *Source) walk(root string, add func(input)) (found int, failed []error) {
 	// The function given to WalkDir returns nothing but fs.SkipDir.
 	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		hidden := strings.HasPrefix(entry.Name(), ".") && path != root
@@ -81,11 +81,12 @@ func (s *Source) walk(root string, add func(input)) (failed []error) {
 				failed = append(failed, err)
 			} else if info.Mode().IsRegular() {
 				add(inputOf(path, info))
+				found++
 			}
 		}
 		return nil
 	})
-	return failed
+	return found, failed
 }
 
 // isLines tells whether a file's name promises JSON Lines.

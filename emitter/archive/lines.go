@@ -30,8 +30,14 @@ type chunk struct {
 	err   error  // what comes behind the lines: nil for more, io.EOF, or what is wrong
 }
 
+// limits of reading lines.
+type limits struct{ line, cut, chunk int }
+
+var usual = limits{line: maxLine, cut: cutLetter, chunk: chunkSize}
+
 // A lineReader cuts what it reads into chunks.
 type lineReader struct {
+	limits
 	r      io.Reader
 	offset int64  // of the first byte of rest
 	number int64  // of lines before it
@@ -64,12 +70,12 @@ func (l *lineReader) next(c *chunk) {
 }
 
 // fill reads into c.buf until there is a line end in it, and returns the
-// position behind the last one; 0 if there is none in maxLine bytes.
+// position behind the last one; 0 if there is none in a line's bytes.
 func (l *lineReader) fill(c *chunk) (ends int) {
 	ends = bytes.LastIndexByte(c.buf, '\n') + 1
-	for ends == 0 && l.err == nil && len(c.buf) <= maxLine {
-		if cap(c.buf)-len(c.buf) < chunkSize/2 {
-			c.buf = append(make([]byte, 0, max(2*cap(c.buf), chunkSize)), c.buf...)
+	for ends == 0 && l.err == nil && len(c.buf) < l.limits.line+extras {
+		if cap(c.buf)-len(c.buf) < l.chunk/2 {
+			c.buf = append(make([]byte, 0, max(2*cap(c.buf), l.chunk)), c.buf...)
 		}
 		before := len(c.buf)
 		var n int
@@ -96,6 +102,9 @@ func (l *lineReader) split(c *chunk, data []byte) {
 
 var bom = []byte("\ufeff")
 
+// extras is how many bytes more than its own a line may have.
+const extras = len("\ufeff\r\n")
+
 // add adds a line, with its end, unless it is blank.
 func (l *lineReader) add(c *chunk, data []byte) {
 	start := l.offset
@@ -110,18 +119,22 @@ func (l *lineReader) add(c *chunk, data []byte) {
 		return
 	}
 	added := line{data: data, start: start, end: l.offset, number: l.number}
-	if len(data) > maxLine {
-		added.data, added.long = data[:cutLetter], int64(len(data))
+	if len(data) > l.limits.line {
+		added.data, added.long = data[:l.cut], int64(len(data))
 	}
 	c.lines = append(c.lines, added)
 }
 
-// long reads to the end of a line longer than maxLine, of which c.buf has the
+// long reads to the end of a line that is too long, of which c.buf has the
 // beginning. If an error comes before its end, the line is left out.
 func (l *lineReader) long(c *chunk) {
-	added := line{data: c.buf[:cutLetter], start: l.offset, number: l.number + 1, long: int64(len(c.buf))}
+	added := line{data: c.buf, start: l.offset, number: l.number + 1}
+	if l.offset == 0 && bytes.HasPrefix(c.buf, bom) {
+		added.data, added.start = c.buf[len(bom):], int64(len(bom))
+	}
+	added.data, added.long = added.data[:l.cut], int64(len(added.data))
 	last := c.buf[len(c.buf)-1] // of the line
-	buf := make([]byte, chunkSize)
+	buf := make([]byte, l.chunk)
 	ended := false
 	l.rest = l.rest[:0]
 	for l.err == nil && !ended {
@@ -137,12 +150,12 @@ func (l *lineReader) long(c *chunk) {
 		c.err = l.err
 		return
 	}
-	l.offset += added.long
+	l.offset = added.start + added.long
 	if ended {
 		l.offset++
-		if last == '\r' {
-			added.long--
-		}
+	}
+	if last == '\r' {
+		added.long--
 	}
 	l.number, added.end = added.number, l.offset
 	c.lines = append(c.lines, added)

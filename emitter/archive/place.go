@@ -43,6 +43,12 @@ type place struct {
 	current bool   // made in this run
 }
 
+// again is the same place in a file that has another path now, and more in it.
+func (p place) again(path string) place {
+	p.File, p.Size, p.Tail = path, 0, ""
+	return p
+}
+
 // restart is the place before the first line.
 func (p place) restart(path string) place {
 	return place{File: path, Head: p.Head, name: p.name}
@@ -130,13 +136,18 @@ func parseKnown(cursors map[string][]byte) known {
 	for name, value := range cursors {
 		p := place{name: name}
 		decoder := json.NewDecoder(bytes.NewReader(value))
-		if err := decoder.Decode(&p); err == nil && p.Head > 0 && p.Head <= headSize {
+		if err := decoder.Decode(&p); err == nil && p.valid() {
 			k[name] = p
 		} else {
 			k[name] = place{name: name}
 		}
 	}
 	return k
+}
+
+func (p *place) valid() bool {
+	return 0 < p.Head && p.Head <= headSize && 0 <= p.Line && 0 <= p.From &&
+		0 <= p.Length && p.Length <= checkSize && p.From <= p.Offset-int64(p.Length)
 }
 
 func (k known) add(p place) { k[p.name] = p }

@@ -68,35 +68,59 @@ func (s *Source) unpackFile(f *os.File) (*unpacked, error) {
 	return unpack(&counting{r: f, n: &s.done})
 }
 
-// resume unpacks a file from a place on, or returns nil if it is not the one
-// the place is in.
-func (s *Source) resume(f *os.File, p place) (*unpacked, error) {
+// resume unpacks a file from a place on. same is false if it is not the file
+// that the place is in; without an error, u is nil if the place is its end.
+func (s *Source) resume(f *os.File, p place) (u *unpacked, same bool, err error) {
+	if finished, err := p.finished(f); finished || err != nil {
+		return nil, finished, err
+	}
 	done := s.done.Load()
-	u, err := s.unpackFile(f)
-	if err != nil {
-		return nil, err
+	if u, err = s.unpackFile(f); err != nil {
+		return nil, false, err
 	}
-	if u.packed == "no" {
-		if _, err := f.Seek(p.From, io.SeekStart); err != nil {
-			return nil, err
-		}
-		s.done.Store(done + p.From)
-		u.Reader = &counting{r: f, n: &s.done}
-	} else if _, err := io.CopyN(io.Discard, u, p.From); err != nil {
-		u.close()
-		return nil, unexpected(err)
-	}
-	check := make([]byte, p.Length)
-	if _, err := io.ReadFull(u, check); err != nil || p.Length > 0 && sum(check) != p.Check {
+	if same, err = s.skip(f, u, p, done); !same || err != nil {
 		u.close()
 		s.done.Store(done)
-		return nil, err
+		return nil, false, err
 	}
-	if _, err := io.CopyN(io.Discard, u, p.Offset-p.From-int64(p.Length)); err != nil {
-		u.close()
-		return nil, unexpected(err)
+	return u, true, nil
+}
+
+// skip goes to a place, and tells whether the last line before it stands there.
+// done is the progress at the file's start.
+func (s *Source) skip(f *os.File, u *unpacked, p place, done int64) (same bool, err error) {
+	if u.packed == "no" {
+		at, err := f.Seek(p.From, io.SeekStart)
+		if err != nil {
+			return false, err
+		}
+		s.done.Store(done + at)
+		u.Reader = &counting{r: f, n: &s.done}
+	} else if over, err := copyN(io.Discard, u, p.From); over || err != nil {
+		return false, err
 	}
-	return u, nil
+	var check bytes.Buffer
+	if over, err := copyN(&check, u, int64(p.Length)); over || err != nil {
+		return false, err
+	}
+	if p.Length > 0 && sum(check.Bytes()) != p.Check {
+		return false, nil
+	}
+	over, err := copyN(io.Discard, u, p.Offset-p.From-int64(p.Length))
+	return !over && err == nil, err
+}
+
+// copyN copies n bytes, or tells that there are not so many. An end in the
+// middle of something packed is an error.
+func copyN(w io.Writer, r io.Reader, n int64) (over bool, err error) {
+	switch _, err := io.CopyN(w, r, n); err {
+	case nil:
+		return false, nil
+	case io.EOF:
+		return true, nil
+	default:
+		return false, err
+	}
 }
 
 // counting counts what is read.

@@ -57,7 +57,7 @@ func TestTagsAreThereWithoutTheText(t *testing.T) {
 func TestTextsHaveTheTagsInThem(t *testing.T) {
 	g := newGenerator(3)
 	var p post.Post
-	for n := range int64(20000) {
+	for n := range int64(5000) {
 		g.make(n, true, &p)
 		want, got := keys(p.Tags), keys(slices.Collect(hashtag.Scan(p.Text)))
 		if !slices.Equal(got, want) || !utf8.Valid(p.Text) {
@@ -78,10 +78,10 @@ func TestPostsAreLifelike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const posts = 50000
+	const posts = 20000
 	g := newGenerator(1)
 	var p post.Post
-	counts, scripts := map[string]int{}, map[string]bool{}
+	counts, letters := map[string]int{}, map[rune]bool{}
 	tracked, reposts, repeated, uses := 0, 0, 0, 0
 	for n := range int64(posts) {
 		g.make(n, true, &p)
@@ -101,10 +101,8 @@ func TestPostsAreLifelike(t *testing.T) {
 			repeated++
 		}
 		for _, r := range string(p.Text) {
-			for name, table := range unicode.Scripts {
-				if r > 0x7f && unicode.Is(table, r) {
-					scripts[name] = true
-				}
+			if r > 0x7f {
+				letters[r] = true
 			}
 		}
 	}
@@ -119,10 +117,10 @@ func TestPostsAreLifelike(t *testing.T) {
 	between("tags of a post", float64(uses)/posts, 1.5, 2)
 	top := slices.MaxFunc(slices.Collect(maps.Keys(counts)), func(a, b string) int { return counts[a] - counts[b] })
 	between("share of the top tag "+top, float64(counts[top])/float64(uses), 0.02, 0.12)
-	between("tags seen", float64(len(counts)), 1000, 10000)
-	for _, s := range []string{"Latin", "Cyrillic", "Arabic", "Hebrew", "Devanagari", "Thai", "Han", "Katakana", "Hiragana", "Hangul", "Greek"} {
-		if !scripts[s] {
-			t.Errorf("nothing in %s", s)
+	between("tags seen", float64(len(counts)), 800, 5000)
+	for _, script := range []string{"Latin", "Cyrillic", "Arabic", "Hebrew", "Devanagari", "Thai", "Han", "Katakana", "Hiragana", "Hangul", "Greek"} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(letters)), func(r rune) bool { return unicode.Is(unicode.Scripts[script], r) }) {
+			t.Errorf("nothing in %s", script)
 		}
 	}
 }
