@@ -10,9 +10,12 @@
 // ZWJ. A key need not be a hashtag by the scanner's rules (メ～テレ has the key メ~テレ), so keys are never
 // validated again; whoever looks one up folds what was typed with [Key] instead.
 //
+// Which letters exist, and what they fold to, is Unicode 15's say, as in the Go release and x/text that this module
+// asks for. A later Unicode gives keys only to characters that had none before.
+//
 // Where a network says itself which hashtags a post has, its word counts and nothing is scanned. [Scan] is for
-// plain text and follows the rules of twitter-text, the library that decides what X links. The detectors of
-// other networks are functions of the same shape beside it.
+// plain text and follows the rules of twitter-text, the library that decides what X links. The detectors of other
+// networks, like [ScanBluesky], are functions of the same shape beside it.
 //
 // Everything here is safe for concurrent use.
 package hashtag

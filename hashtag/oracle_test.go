@@ -267,7 +267,7 @@ func TestScanAgreesWithRegularExpressions(t *testing.T) {
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 8_000 {
+	for range 4_000 {
 		o.check(t, randomText(r))
 	}
 }

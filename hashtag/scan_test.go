@@ -112,14 +112,14 @@ func TestScanFollowsItsRules(t *testing.T) {
 	}
 }
 
-// Each text is a megabyte of one pattern that invites to look at the same characters again and again. Whoever
+// Each text is 300 kB of one pattern that invites to look at the same characters again and again. Whoever
 // does so needs minutes.
 func TestScanIsLinear(t *testing.T) {
 	for _, pattern := range []string{
 		"#", "#a", "#1", "＃", "a.", "a.b_c.", "a_b.com.", "日.", "日_", "a-.", "-a.", "_.", "x.com/(", "x.com/", "http://",
 		"http://a_b.com/", "日本語", "xn--", "x.xn--", ".com", "a.日.com", "x.com?a", "\xff.", strings.Repeat("日", 70) + "x.com/",
 	} {
-		text := "#a " + strings.Repeat(pattern, 1_000_000/len(pattern)) + " x.com/#b #c"
+		text := "#a " + strings.Repeat(pattern, 300_000/len(pattern)) + " x.com/#b #c"
 		if got := scanned(text); !slices.Contains(got, "c") {
 			t.Errorf("%q…: #c is not found", pattern)
 		}

@@ -88,112 +88,114 @@ func TestSamplesAreWhatTheyAre(t *testing.T) {
 }
 
 // Each case is one turn of the rules about which text and which hashtags count.
+var decodeCases = map[string]struct {
+	value string
+	want  Post
+	tags  []string
+}{
+	"v1.1": {
+		`{"created_at":"Fri Apr 03 12:00:00 +0000 2020","id":12,"id_str":"12","text":"a &amp; #b","entities":{"hashtags":[{"text":"B","indices":[4,6]}]},"timestamp_ms":"1585915200123"}`,
+		Post{Source: "x", ID: []byte("12"), Time: 1585915200123, Text: []byte("a & #b")}, []string{"B"},
+	},
+	"v1.1 without a list": {
+		`{"created_at":"Fri Apr 03 12:00:00 +0000 2020","id_str":"12","text":"&lt;#b&gt; #\u00e9 &amp;#c"}`,
+		Post{Source: "x", ID: []byte("12"), Time: 1585915200000, Text: []byte("<#b> #é &#c")}, []string{"b", "é"},
+	},
+	"v1.1, the list is empty": {
+		`{"id_str":"12","text":"#b","entities":{"hashtags":[]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{},
+	},
+	"v1.1, entities without a list": {
+		`{"id_str":"12","text":"#b","entities":{"urls":[]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{"b"},
+	},
+	"v1.1, long": {
+		`{"id_str":"12","text":"#a…","truncated":true,"entities":{"hashtags":[{"text":"a"}]},"extended_tweet":{"full_text":"#a #b","entities":{"hashtags":[{"text":"a"},{"text":"b"}]}}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b")}, []string{"a", "b"},
+	},
+	"v1.1, extended mode": {
+		`{"full_text":"#b","text":"#a","id_str":"12"}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{"b"},
+	},
+	"v1.1, retweet of a long one": {
+		`{"retweeted_status":{"id_str":"11","text":"#a…","extended_tweet":{"full_text":"#a #b"}},"id_str":"12","text":"RT #a…","entities":{"hashtags":[{"text":"c"}]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
+	},
+	"v1.1, quote": {
+		`{"id_str":"12","text":"#a","quoted_status":{"id_str":"11","text":"#b","entities":{"hashtags":[{"text":"b"}]}}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
+	},
+	"v1.1, nothing but null": {
+		`{"id_str":"12","text":"#a","extended_tweet":null,"retweeted_status":null,"entities":null,"full_text":null,"timestamp_ms":null}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
+	},
+	"v1.1, id in digits": {
+		`{"id":12345678901234567890123,"text":""}`,
+		Post{Source: "x", ID: []byte("12345678901234567890123")}, []string{},
+	},
+	"v1.1, id rounded": {`{"id":1.2e18,"text":""}`, Post{Source: "x"}, []string{}},
+	"v1.1, the last of two keys counts": {
+		`{"text":"#a","text":"#b","extended_tweet":{"full_text":"#c"},"extended_tweet":null}`,
+		Post{Source: "x", Text: []byte("#b")}, []string{"b"},
+	},
+	"v2, the last of two keys counts, also if it is null": {
+		`{"text":"#b","entities":{"hashtags":[{"tag":"a"}]},"entities":null,"referenced_tweets":[{"type":"retweeted","id":"1"}],"referenced_tweets":null}`,
+		Post{Source: "x", Text: []byte("#b")}, []string{"b"},
+	},
+	"a key with escapes": {`{"\u0074ext":"#a"}`, Post{Source: "x", Text: []byte("#a")}, []string{"a"}},
+	"v2": {
+		`{"data":{"id":"12","text":"#a","created_at":"2026-08-20T10:00:00.500Z","edit_history_tweet_ids":["12"],"entities":{"hashtags":[{"start":0,"end":2,"tag":"a"}]}},"matching_rules":[{"id":"1"}]}`,
+		Post{Source: "x", ID: []byte("12"), Time: 1787220000500, Text: []byte("#a")}, []string{"a"},
+	},
+	"v2, long, in the spelling of 2026": {
+		`{"data":{"id":"12","text":"cut…","note_post":{"text":"#a","entities":{"hashtags":[{"tag":"A"}]}}}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"A"},
+	},
+	"v2, repost, the original first": {
+		`{"includes":{"users":[{"id":"11"}],"posts":[{"id":"10","text":"#x"},{"id":"11","text":"#a #b"}]},"data":{"id":"12","text":"RT #a…","referenced_posts":[{"type":"quoted","id":"10"},{"type":"retweeted","id":"11"}],"entities":{"hashtags":[]}}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
+	},
+	"v2, repost without the original": {
+		`{"data":{"id":"12","text":"RT #a #b…","referenced_tweets":[{"type":"retweeted","id":"11"}],"entities":{"hashtags":[{"tag":"a"}]}}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("RT #a #b…"), Repost: true}, []string{"a"},
+	},
+	"v2, repost without the original and without a list": {
+		`{"data":{"id":"12","text":"RT #a #b…","referenced_tweets":[{"type":"retweeted","id":"11"}]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("RT #a #b…"), Repost: true}, []string{},
+	},
+	"v2, quote and reply": {
+		`{"includes":{"tweets":[{"id":"11","text":"#b"}]},"data":{"id":"12","text":"#a","referenced_tweets":[{"type":"quoted","id":"11"},{"type":"replied_to","id":"11"}]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
+	},
+	"v2, edited": {
+		`{"data":{"id":"12","text":"#a","edit_history_tweet_ids":["11","12"]}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a"), Op: Update}, []string{"a"},
+	},
+	"v2, with errors": {
+		`{"errors":[{"title":"Not Found Error"}],"data":{"id":"12","text":"#a"}}`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
+	},
+	"v2, flattened repost": {
+		`{"id":"12","created_at":"2026-08-20T10:00:00Z","text":"RT #a…","referenced_tweets":[{"type":"retweeted","id":"11","text":"#a #b"}]}`,
+		Post{Source: "x", ID: []byte("12"), Time: 1787220000000, Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
+	},
+	"JSON in a string": {
+		`"{\"id_str\":\"12\",\"text\":\"\\u00e9 #\u00e9\"}"`,
+		Post{Source: "x", ID: []byte("12"), Text: []byte("é #é")}, []string{"é"},
+	},
+	"canonical": {
+		`{"tagtide":1,"source":"bluesky","id":"at://x","time":-1,"op":"update","tags":["a","A\n"],"repost":true}`,
+		Post{Source: "bluesky", ID: []byte("at://x"), Time: -1, Op: Update, Repost: true}, []string{"a", "A\n"},
+	},
+	"canonical, in another order and with news": {
+		` { "tags" : [ "a" ] , "id" : "1" , "news" : {} , "source" : "elsewhere" , "tagtide" : 1 } `,
+		Post{Source: "elsewhere", ID: []byte("1")}, []string{"a"},
+	},
+	"canonical, as little as there can be": {`{"tagtide":1,"source":"x"}`, Post{Source: "x"}, []string{}},
+}
+
 func TestDecodePosts(t *testing.T) {
-	for name, c := range map[string]struct {
-		value string
-		want  Post
-		tags  []string
-	}{
-		"v1.1": {
-			`{"created_at":"Fri Apr 03 12:00:00 +0000 2020","id":12,"id_str":"12","text":"a &amp; #b","entities":{"hashtags":[{"text":"B","indices":[4,6]}]},"timestamp_ms":"1585915200123"}`,
-			Post{Source: "x", ID: []byte("12"), Time: 1585915200123, Text: []byte("a & #b")}, []string{"B"},
-		},
-		"v1.1 without a list": {
-			`{"created_at":"Fri Apr 03 12:00:00 +0000 2020","id_str":"12","text":"&lt;#b&gt; #\u00e9 &amp;#c"}`,
-			Post{Source: "x", ID: []byte("12"), Time: 1585915200000, Text: []byte("<#b> #é &#c")}, []string{"b", "é"},
-		},
-		"v1.1, the list is empty": {
-			`{"id_str":"12","text":"#b","entities":{"hashtags":[]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{},
-		},
-		"v1.1, entities without a list": {
-			`{"id_str":"12","text":"#b","entities":{"urls":[]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{"b"},
-		},
-		"v1.1, long": {
-			`{"id_str":"12","text":"#a…","truncated":true,"entities":{"hashtags":[{"text":"a"}]},"extended_tweet":{"full_text":"#a #b","entities":{"hashtags":[{"text":"a"},{"text":"b"}]}}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b")}, []string{"a", "b"},
-		},
-		"v1.1, extended mode": {
-			`{"full_text":"#b","text":"#a","id_str":"12"}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#b")}, []string{"b"},
-		},
-		"v1.1, retweet of a long one": {
-			`{"retweeted_status":{"id_str":"11","text":"#a…","extended_tweet":{"full_text":"#a #b"}},"id_str":"12","text":"RT #a…","entities":{"hashtags":[{"text":"c"}]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
-		},
-		"v1.1, quote": {
-			`{"id_str":"12","text":"#a","quoted_status":{"id_str":"11","text":"#b","entities":{"hashtags":[{"text":"b"}]}}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
-		},
-		"v1.1, nothing but null": {
-			`{"id_str":"12","text":"#a","extended_tweet":null,"retweeted_status":null,"entities":null,"full_text":null,"timestamp_ms":null}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
-		},
-		"v1.1, id in digits": {
-			`{"id":12345678901234567890123,"text":""}`,
-			Post{Source: "x", ID: []byte("12345678901234567890123")}, []string{},
-		},
-		"v1.1, id rounded": {`{"id":1.2e18,"text":""}`, Post{Source: "x"}, []string{}},
-		"v1.1, the last of two keys counts": {
-			`{"text":"#a","text":"#b","extended_tweet":{"full_text":"#c"},"extended_tweet":null}`,
-			Post{Source: "x", Text: []byte("#b")}, []string{"b"},
-		},
-		"v2, the last of two keys counts, also if it is null": {
-			`{"text":"#b","entities":{"hashtags":[{"tag":"a"}]},"entities":null,"referenced_tweets":[{"type":"retweeted","id":"1"}],"referenced_tweets":null}`,
-			Post{Source: "x", Text: []byte("#b")}, []string{"b"},
-		},
-		"a key with escapes": {`{"\u0074ext":"#a"}`, Post{Source: "x", Text: []byte("#a")}, []string{"a"}},
-		"v2": {
-			`{"data":{"id":"12","text":"#a","created_at":"2026-08-20T10:00:00.500Z","edit_history_tweet_ids":["12"],"entities":{"hashtags":[{"start":0,"end":2,"tag":"a"}]}},"matching_rules":[{"id":"1"}]}`,
-			Post{Source: "x", ID: []byte("12"), Time: 1787220000500, Text: []byte("#a")}, []string{"a"},
-		},
-		"v2, long, in the spelling of 2026": {
-			`{"data":{"id":"12","text":"cut…","note_post":{"text":"#a","entities":{"hashtags":[{"tag":"A"}]}}}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"A"},
-		},
-		"v2, repost, the original first": {
-			`{"includes":{"users":[{"id":"11"}],"posts":[{"id":"10","text":"#x"},{"id":"11","text":"#a #b"}]},"data":{"id":"12","text":"RT #a…","referenced_posts":[{"type":"quoted","id":"10"},{"type":"retweeted","id":"11"}],"entities":{"hashtags":[]}}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
-		},
-		"v2, repost without the original": {
-			`{"data":{"id":"12","text":"RT #a #b…","referenced_tweets":[{"type":"retweeted","id":"11"}],"entities":{"hashtags":[{"tag":"a"}]}}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("RT #a #b…"), Repost: true}, []string{"a"},
-		},
-		"v2, repost without the original and without a list": {
-			`{"data":{"id":"12","text":"RT #a #b…","referenced_tweets":[{"type":"retweeted","id":"11"}]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("RT #a #b…"), Repost: true}, []string{},
-		},
-		"v2, quote and reply": {
-			`{"includes":{"tweets":[{"id":"11","text":"#b"}]},"data":{"id":"12","text":"#a","referenced_tweets":[{"type":"quoted","id":"11"},{"type":"replied_to","id":"11"}]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
-		},
-		"v2, edited": {
-			`{"data":{"id":"12","text":"#a","edit_history_tweet_ids":["11","12"]}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a"), Op: Update}, []string{"a"},
-		},
-		"v2, with errors": {
-			`{"errors":[{"title":"Not Found Error"}],"data":{"id":"12","text":"#a"}}`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("#a")}, []string{"a"},
-		},
-		"v2, flattened repost": {
-			`{"id":"12","created_at":"2026-08-20T10:00:00Z","text":"RT #a…","referenced_tweets":[{"type":"retweeted","id":"11","text":"#a #b"}]}`,
-			Post{Source: "x", ID: []byte("12"), Time: 1787220000000, Text: []byte("#a #b"), Repost: true}, []string{"a", "b"},
-		},
-		"JSON in a string": {
-			`"{\"id_str\":\"12\",\"text\":\"\\u00e9 #\u00e9\"}"`,
-			Post{Source: "x", ID: []byte("12"), Text: []byte("é #é")}, []string{"é"},
-		},
-		"canonical": {
-			`{"tagtide":1,"source":"bluesky","id":"at://x","time":-1,"op":"update","tags":["a","A\n"],"repost":true}`,
-			Post{Source: "bluesky", ID: []byte("at://x"), Time: -1, Op: Update, Repost: true}, []string{"a", "A\n"},
-		},
-		"canonical, in another order and with news": {
-			` { "tags" : [ "a" ] , "id" : "1" , "news" : {} , "source" : "elsewhere" , "tagtide" : 1 } `,
-			Post{Source: "elsewhere", ID: []byte("1")}, []string{"a"},
-		},
-		"canonical, as little as there can be": {`{"tagtide":1,"source":"x"}`, Post{Source: "x"}, []string{}},
-	} {
+	for name, c := range decodeCases {
 		t.Run(name, func(t *testing.T) {
 			got, result := decode(t, c.value)
 			if result != (Result{Kind: KindPost}) {
@@ -325,32 +327,6 @@ func TestParseTime(t *testing.T) {
 		}
 		if got := parseTime([]byte(s)); got != want {
 			t.Errorf("%q is %d, want %d", s, got, want)
-		}
-	}
-}
-
-// Once its scratch has grown, neither decoding a post nor finding its hashtags nor writing it allocates.
-func TestNothingIsAllocated(t *testing.T) {
-	d := Decoder{Text: true}
-	var u Uses
-	var p Post
-	var out []byte
-	track, err := NewTrack("corona virus", "COVID-19", "pandemic", "コロナ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, value := range append(seeds(t), []byte(`{"tagtide":1,"source":"elsewhere"}`)) {
-		step := func() {
-			if _, err := d.Decode(value, &p); err != nil {
-				t.Fatal(err)
-			}
-			u.Of(&p)
-			track.Match(&p)
-			out = AppendKey(Append(out[:0], &p), &p)
-		}
-		step()
-		if n := testing.AllocsPerRun(100, step); n >= 1 { // the pools of Fold and Track may be emptied in between
-			t.Errorf("%s: %v allocations", value, n)
 		}
 	}
 }

@@ -3,14 +3,15 @@
 //
 // # Formats
 //
-// A [Decoder] tells formats apart by content, value by value, so one topic may hold all of them:
+// A [Decoder] tells formats apart by content, value by value, so one topic may hold all of them. The first key at
+// the root that only one format has decides:
 //
-//	root has               format                  tags from
-//	"tagtide"              canonical form          "tags"
-//	"data"                 X API v2, one object    note_tweet, entities; the included original of a repost
-//	"text" or "full_text"  X v1.1, flattened v2    extended_tweet, entities; retweeted_status of a repost
-//	"delete", "limit", …   X v1.1 notice           –
-//	"errors"               X v2 notice             –
+//	key                            format                  tags from
+//	"tagtide"                      canonical form          "tags"
+//	"data"                         X API v2, one object    note_tweet, entities; the included original of a repost
+//	"text", "full_text", "id_str"  X v1.1, flattened v2    extended_tweet, entities; retweeted_status of a repost
+//	"delete", "limit", …           X v1.1 notice           –
+//	"errors"                       X v2 notice             –
 //
 // Where a network gives its own hashtags, they count; only a post without such a list is scanned for them.
 // docs/formats/post.md has the details.
@@ -19,9 +20,9 @@
 //
 // [Append] writes, and the decoder reads back, one line of compact JSON:
 //
-//	{"tagtide":1,"source":"x","id":"1245999999999999001","time":1585915200000,"op":"create","tags":["COVID19"],"repost":true}
-//	 └ version   └ network    └ the network's id         └ Unix ms            └ or update,  └ as spelled,      └ only if
-//	                                                       only if known        delete        in order           true
+//	{"tagtide":1,"source":"x","id":"1245999999999999001","time":1585915200000,"op":"update","tags":["COVID19"],"repost":true}
+//	 │           │            │                          │                    │             │                  └ if it is one
+//	 └ version   └ network    └ the network's, if known  └ Unix ms, if known  └ or delete   └ as spelled, if any
 //
 // It holds neither text nor author: what is not in the topic cannot leak from it. An emitter that leaves posts out
 // says so with a notice, so that nothing is dropped silently:
