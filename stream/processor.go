@@ -29,7 +29,7 @@ type ProcessorOptions struct {
 	// MaxStagedBytes of uncommitted work in memory, over all threads, at which
 	// a commit does not wait for the interval; default 64 MiB.
 	MaxStagedBytes int
-	// CacheBytes of committed values in memory, over all tasks; default 64 MiB.
+	// CacheBytes of committed values in memory, over all tasks; default 128 MiB.
 	CacheBytes int
 	// InstanceID names this instance among the group's, for good: after a
 	// restart it gets its tasks back. Two processes must not share one. Default:
@@ -76,7 +76,7 @@ func (o *ProcessorOptions) ensureDefaults() {
 	o.Threads = cmp.Or(o.Threads, runtime.GOMAXPROCS(0))
 	o.CommitInterval = cmp.Or(o.CommitInterval, 100*time.Millisecond)
 	o.MaxStagedBytes = cmp.Or(o.MaxStagedBytes, 64<<20)
-	o.CacheBytes = cmp.Or(o.CacheBytes, 64<<20)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
 	o.SessionTimeout = cmp.Or(o.SessionTimeout, 10*time.Second)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.State == nil {

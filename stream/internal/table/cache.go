@@ -10,6 +10,10 @@ type cache struct {
 	young, old map[string][]byte
 	bytes      int // of young
 	limit      int // of both; 0: no cache
+	// Invariant: while complete, every committed key is in the cache, so that
+	// what is not in it is nowhere. That spares new keys, of which a stream of
+	// words has no end, a look into the store.
+	complete bool
 }
 
 // cacheOverhead is about what an entry costs beside its bytes.
@@ -30,9 +34,11 @@ func (c *cache) get(key string) ([]byte, bool) {
 func (c *cache) put(key string, value []byte) {
 	size := len(key) + len(value) + cacheOverhead
 	if size > c.limit/2 {
+		c.complete = false
 		return
 	}
 	if c.bytes+size > c.limit/2 {
+		c.complete = c.complete && len(c.old) == 0
 		c.old, c.young, c.bytes = c.young, nil, 0
 	}
 	if c.young == nil {

@@ -29,7 +29,8 @@ type Table struct {
 // New returns a table over what is kept, which it does not own. cacheBytes
 // bounds the committed values it holds in memory.
 func New(kept store.Table, cacheBytes int) *Table {
-	return &Table{kept: kept, open: newStage(), spare: newStage(), cache: cache{limit: cacheBytes}}
+	empty := kept.Checkpoint() == store.Checkpoint{}
+	return &Table{kept: kept, open: newStage(), spare: newStage(), cache: cache{limit: cacheBytes, complete: empty && cacheBytes > 0}}
 }
 
 // Kept returns the table's bytes in the store.
@@ -48,6 +49,9 @@ func (t *Table) Get(key string) (value []byte, ok bool, err error) {
 	}
 	if value, ok = t.cache.get(key); ok {
 		return value, true, nil
+	}
+	if t.cache.complete {
+		return nil, false, nil
 	}
 	value, ok, err = t.kept.Get(nil, []byte(key))
 	if err != nil {
