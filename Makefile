@@ -53,20 +53,21 @@ fuzz: ## a turn of every fuzz target (FUZZTIME=10s each)
 
 .PHONY: sim
 sim: ## the simulation: whole groups, faults, virtual time (SEEDS=200)
-	go test ./stream/streamtest/... -count 1 -run TestSimulation -seeds $(SEEDS)
+	go test ./stream/streamtest -count 1 -timeout 60m -run TestSimulation -seeds $(SEEDS)
 
 .PHONY: mutants
 mutants: ## five deliberate mistakes, each of which must turn the simulation red
 	go run ./internal/mutants
 
 .PHONY: test-web
-test-web: chromium ## the page in a real Chromium
+test-web: chromium ## the page in a real Chromium (CHROME=path, or found on the PATH)
 	go test -tags web -count 1 ./api/webtest/...
 
 # Installs Debian's Chromium where that is possible without asking.
 .PHONY: chromium
 chromium:
-	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	@[ -z "$$CHROME" ] || exit 0; \
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		if command -v $$name >/dev/null 2>&1; then exit 0; fi; \
 	done; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
@@ -79,7 +80,7 @@ chromium:
 		apt-get install -y -qq --no-install-recommends chromium fonts-liberation </dev/null
 
 .PHONY: bench
-bench: ## the benchmarks, as ratios in one run
+bench: ## the benchmarks, as ratios in one run (ARGS=-write: into docs/BENCHMARKS.md)
 	go run ./internal/bench $(ARGS)
 
 .PHONY: clean
