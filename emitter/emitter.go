@@ -210,6 +210,9 @@ func (s *sink) Cursors(ctx context.Context, prefix string) (map[string][]byte, e
 func (s *sink) Send(ctx context.Context, b Block) error {
 	const enough = 256 << 10 // bytes of a batch
 	e := (*Emitter)(s)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	e.stamp = e.o.Stream.Now()
 	sent := 0 // messages of b that were handed over
 	for i := range b.Len() {

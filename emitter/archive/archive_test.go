@@ -274,6 +274,7 @@ func TestAFileThatEndsTooEarlyIsReadAsFarAsItGoes(t *testing.T) {
 	for name, data := range map[string][]byte{"gzip": gzipped(text(want)), "zstd": zstded(text(want))} {
 		dir := t.TempDir()
 		cut := file(t, filepath.Join(dir, "a.json"), data[:len(data)*2/3])
+		file(t, filepath.Join(dir, "aa.json"), data[:len(data)*2/3]) // the same again
 		file(t, filepath.Join(dir, "b.json"), []byte("last\n"))
 		c := newCollector()
 		_, err := c.run(t, Options{Paths: []string{dir}})
@@ -288,6 +289,9 @@ func TestAFileThatEndsTooEarlyIsReadAsFarAsItGoes(t *testing.T) {
 			t.Errorf("%s, again: %v, %d lines", name, err, len(c.lines))
 		}
 		file(t, cut, data)
+		if err := os.Remove(filepath.Join(dir, "aa.json")); err != nil {
+			t.Fatal(err)
+		}
 		wantLines(t, name+" when it is whole", c.read(t, dir), want[n:])
 	}
 }
