@@ -57,6 +57,7 @@ func Rules() []Rule {
 		{"gofmt", checkFormat},
 		{"nothing left open", checkOpenEnds},
 		{"no path of one machine", checkMachinePaths},
+		{"documents speak of what is there", checkDocuments},
 	}
 }
 

@@ -21,9 +21,10 @@ const maxText = 1 << 20
 
 // A Tree is the project as the rules see it.
 type Tree struct {
-	Go      []*File  // the module's Go files, without those under testdata and in nested modules
-	Text    []Text   // every text file, Go or not
-	Folders []string // top-level folders
+	Go      []*File         // the module's Go files, without those under testdata and in nested modules
+	Text    []Text          // every text file, Go or not
+	Folders []string        // top-level folders
+	Paths   map[string]bool // every file and folder
 }
 
 // Text is a file that people write and read.
@@ -50,13 +51,16 @@ func (f *File) Command() bool { return f.syntax.Name.Name == "main" }
 // Load reads the tree at a module's root. Folders that hold no work of people
 // (.git, build output) are left out.
 func Load(root fs.FS) (*Tree, error) {
-	t := &Tree{}
+	t := &Tree{Paths: make(map[string]bool)}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil || name == ".":
 			return err
 		case d.IsDir() && hidden(name):
 			return fs.SkipDir
+		}
+		t.Paths[name] = true
+		switch {
 		case d.IsDir() && !strings.Contains(name, "/"):
 			t.Folders = append(t.Folders, name)
 			return nil
