@@ -11,7 +11,7 @@
 // validated again; whoever looks one up folds what was typed with [Key] instead.
 //
 // Which letters exist, and what they fold to, is Unicode 15's say, as in the Go release and x/text that this module
-// asks for. A later Unicode gives keys only to characters that had none before.
+// asks for. A later Unicode changes no key, except of characters that do not exist yet.
 //
 // Where a network says itself which hashtags a post has, its word counts and nothing is scanned. [Scan] is for
 // plain text and follows the rules of twitter-text, the library that decides what X links. The detectors of other

@@ -35,7 +35,7 @@ func FoldText(dst, text []byte) []byte {
 	n := len(dst)
 	for _, c := range text {
 		if c >= utf8.RuneSelf {
-			return foldUnicode(dst[:n], text)
+			return foldLetters(dst[:n], text)
 		}
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
@@ -43,6 +43,38 @@ func FoldText(dst, text []byte) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// foldLetters is FoldText letter by letter, as long as that will do.
+func foldLetters(dst, text []byte) []byte {
+	n := len(dst)
+	for i := 0; i < len(text); {
+		r, width := decodeRune(text, i)
+		folded, alone := foldAlone(r)
+		if !alone {
+			return foldUnicode(dst[:n], text)
+		}
+		dst = utf8.AppendRune(dst, folded)
+		i += width
+	}
+	return dst
+}
+
+// foldAlone is the fold of the letters that most tags are written in, if it depends neither on their neighbours,
+// nor theirs on them. It is there for speed only.
+func foldAlone(r rune) (folded rune, alone bool) {
+	switch {
+	case 'A' <= r && r <= 'Z', 'À' <= r && r <= 'Þ' && r != '×', 'А' <= r && r <= 'Я':
+		return r + 0x20, true
+	case 'Ѐ' <= r && r <= 'Џ':
+		return r + 0x50, true
+	case r < utf8.RuneSelf, 'à' <= r && r <= 'ÿ', 'а' <= r && r <= 'џ', // ASCII, Latin-1, Cyrillic
+		'\u0621' <= r && r <= '\u064A',             // Arabic letters
+		'ぁ' <= r && r <= 'ゖ', 'ァ' <= r && r <= 'ー', // kana
+		'一' <= r && r <= '\u9FFF', '가' <= r && r <= '힣': // Han, Hangul syllables
+		return r, true
+	}
+	return r, false
 }
 
 // FoldString is [Fold] from string to string.
@@ -77,7 +109,7 @@ func smallCherokee(r rune) rune {
 
 func isCapitalCherokee(r rune) bool { return smallCherokee(r) != r }
 
-// foldUnicode is FoldText for what is not ASCII.
+// foldUnicode is FoldText for any text.
 func foldUnicode(dst, text []byte) []byte {
 	if !utf8.Valid(text) {
 		text = []byte(string([]rune(string(text))))

@@ -2,6 +2,7 @@ package hashtag
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode"
@@ -109,6 +110,22 @@ func TestFoldTwiceIsFoldOnce(t *testing.T) {
 	}
 	if len(unstable) > 0 {
 		t.Errorf("%d characters change when folded again: %U", len(unstable), unstable)
+	}
+}
+
+// What folds alone must also do so beside what does not.
+func TestFoldInAnyCompany(t *testing.T) {
+	alone := []rune("AzÀßÿ×÷АЯЀЏаџءيぁゖァーヷ一\u9fff가힣")
+	others := []rune("\u0301\u0303\u0306\u0308\u0345\u0653\u0655\u3099\u309Aᄀ\u1161\u11A8\u0338\u05B0ΣςﬁＡ㍿ำ")
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 30_000 {
+		var tag []rune
+		for range 1 + r.IntN(4) {
+			tag = append(tag, alone[r.IntN(len(alone))], others[r.IntN(len(others))])[:len(tag)+1+r.IntN(2)]
+		}
+		if got, want := FoldString(string(tag)), slowFold(string(tag)); got != want {
+			t.Fatalf("%q has the key %q, want %q", string(tag), got, want)
+		}
 	}
 }
 

@@ -7,10 +7,13 @@ func parseInt(s []byte) (n int64, valid bool) {
 	if negative {
 		s = s[1:]
 	}
-	if len(s) == 0 || len(s) > maxDigits || !allDigits(s) {
+	if len(s) == 0 || len(s) > maxDigits {
 		return 0, false
 	}
 	for _, c := range s {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
 		n = 10*n + int64(c-'0')
 	}
 	if negative {
