@@ -13,5 +13,7 @@ type memory struct{}
 func (memory) Open() (store.Store, error) { return memstore.New(), nil }
 
 func TestKeepsTheContract(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Place { return memory{} })
+	place := func(*testing.T) storetest.Place { return memory{} }
+	storetest.Run(t, place)
+	storetest.RunHistories(t, place, false)
 }

@@ -53,12 +53,12 @@ func (s *Store) judge(err error) error {
 // blame takes the store out of use for an error, and returns it,
 // as [store.ErrDamaged] if that is what it means.
 func (s *Store) blame(err error) error {
-	damaged := isDamage(err)
-	if damaged && !errors.Is(err, store.ErrDamaged) {
-		err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	f := fault{err: err, damaged: isDamage(err)}
+	if f.damaged && !errors.Is(err, store.ErrDamaged) {
+		f.err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
-	s.fail(fault{err: err, damaged: damaged})
-	return err
+	s.fail(f)
+	return f.err
 }
 
 // isDamage reports whether an error of Pebble means that files are not what
@@ -98,7 +98,8 @@ func (s *Store) write(f func() error) (err error) {
 		switch r := recover().(type) {
 		case nil:
 		case fatal:
-			err = s.blame(r)
+			err = r
+			s.fail(fault{err: err, stuck: r.stuck})
 		case runtime.Error:
 			panic(r) // a bug, not the disk
 		case error:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -97,11 +98,25 @@ func (l logger) Errorf(format string, args ...any) { l.to.Error(fmt.Sprintf(form
 // Fatalf must not return. On the way through Open and Apply the panic becomes
 // their error; in the background it ends the process, because Pebble cannot go
 // on when it could not write its MANIFEST, and the next start repairs.
-func (l logger) Fatalf(format string, args ...any) {
-	panic(fatal{fmt.Errorf("pebble cannot go on: "+format, args...)})
+func (l logger) Fatalf(text string, args ...any) {
+	f := fatal{
+		text:  "pebble cannot go on: " + fmt.Sprintf(text, args...),
+		stuck: !strings.HasPrefix(text, "pebble: fatal commit error"),
+	}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			f.cause = err
+		}
+	}
+	panic(f)
 }
 
 // fatal is what Fatalf panics with.
-type fatal struct{ error }
+type fatal struct {
+	text  string
+	cause error // nil if Pebble named none
+	stuck bool  // Pebble held locks when it gave up
+}
 
-func (f fatal) Unwrap() error { return f.error }
+func (f fatal) Error() string { return f.text }
+func (f fatal) Unwrap() error { return f.cause }

@@ -1,6 +1,11 @@
 package pebblestore_test
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,6 +38,48 @@ func TestKeepsTheContract(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, place)
 			storetest.RunDurable(t, place)
+			storetest.RunHistories(t, place, true)
 		})
+	}
+}
+
+func TestKeepsTheContractOnDisk(t *testing.T) {
+	place := func(t *testing.T) storetest.Place { return directory{dir: filepath.Join(t.TempDir(), "new", "store")} }
+	storetest.Run(t, place)
+	storetest.RunDurable(t, place)
+}
+
+// TestSecondProcessIsRefused runs itself as the second process.
+func TestSecondProcessIsRefused(t *testing.T) {
+	if dir := os.Getenv("SECOND_PROCESS"); dir != "" {
+		_, err := pebblestore.Open(dir, pebblestore.Options{})
+		if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), dir) {
+			t.Fatalf("got %v", err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	s, err := pebblestore.Open(dir, pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestSecondProcessIsRefused$")
+	cmd.Env = append(os.Environ(), "SECOND_PROCESS="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnwritableDirectoryIsAClearError(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := pebblestore.Open(filepath.Join(file, "store"), pebblestore.Options{})
+	if err == nil || errors.Is(err, store.ErrInUse) || errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -19,8 +19,9 @@ type model struct {
 	at     []store.Checkpoint
 }
 
-// likeMaps draws histories of two tables and compares after each step.
-func likeMaps(t *testing.T, place func(t *testing.T) Place, reopen bool) {
+// RunHistories draws histories of two tables, and compares a keeper with maps
+// after each step. Durable histories reopen the store now and then.
+func RunHistories(t *testing.T, place func(t *testing.T) Place, durable bool) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := place(t)
 		m := &model{maps: []map[string]string{{}, {}}, at: make([]store.Checkpoint, 2)}
@@ -30,7 +31,7 @@ func likeMaps(t *testing.T, place func(t *testing.T) Place, reopen bool) {
 			"apply": m.apply,
 			"wipe":  m.wipe,
 		}
-		if reopen {
+		if durable {
 			actions["reopen"] = func(rt *rapid.T) {
 				m.close(rt)
 				m.open(rt, p)
