@@ -73,7 +73,7 @@ func (g *group) post(ctx stream.Context, value []byte) error {
 	switch {
 	case result.Kind == post.KindSkipped:
 		return g.add(ctx, totals.Skipped, result.Skipped)
-	case result.Kind != post.KindPost, d.post.Op != post.Create, d.post.Repost && g.options.SkipReposts:
+	case result.Kind != post.KindPost, d.post.Repost && g.options.SkipReposts:
 		return g.add(ctx, totals.Skipped, 1)
 	}
 	uses := d.uses.Of(&d.post)

@@ -22,7 +22,7 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 	var d desk
 	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
 		result, err := d.decoder.Decode(r.Value, &d.post)
-		if err != nil || result.Kind != post.KindPost || d.post.Op != post.Create || d.post.Repost && o.SkipReposts {
+		if err != nil || result.Kind != post.KindPost || d.post.Repost && o.SkipReposts {
 			return nil
 		}
 		for _, use := range d.uses.Of(&d.post) {

@@ -50,7 +50,6 @@ type run struct {
 	// committed is, by source, the position of the last decided commit.
 	committed []int64
 	stable    []int64 // by source: where committed reading ends, when last fetched
-	turn      int     // the source whose turn it is
 }
 
 // A queue holds what was fetched of one source and not yet stepped.

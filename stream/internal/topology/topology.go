@@ -134,7 +134,7 @@ func ValidTopic(name string) error {
 	}
 	switch {
 	case name == "" || name == "." || name == ".." || len(name) > 249:
-		return fmt.Errorf("topic name %q must have 1 to 249 characters and be neither . nor ..", name)
+		return fmt.Errorf("topic name %q is . or .., or does not have 1 to 249 characters", name)
 	case strings.ContainsFunc(name, func(r rune) bool { return !legal(r) }):
 		return fmt.Errorf("topic name %q may only have letters, digits, dot, underscore and hyphen", name)
 	}
