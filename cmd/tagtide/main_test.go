@@ -242,7 +242,8 @@ func address(t *testing.T, stderr io.Reader) (url string, rest *bufio.Reader) {
 }
 
 func TestSigtermIsACleanEnd(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "run", "--listen", "127.0.0.1:0", "--rate", "200")
+	data := t.TempDir()
+	cmd := exec.Command(os.Args[0], "run", "--listen", "127.0.0.1:0", "--rate", "200", "--data-dir", data)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -260,6 +261,10 @@ func TestSigtermIsACleanEnd(t *testing.T) {
 	said, _ := io.ReadAll(rest)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("after SIGTERM: %v\n%s", err, said)
+	}
+	// Count what was emitted before the end and not yet counted.
+	if code, _, stderr := do(t, "", "run", "--source", "none", "--listen", "127.0.0.1:0", "--once", "--data-dir", data); code != exitDone {
+		t.Fatalf("exit %d: %s", code, stderr)
 	}
 }
 

@@ -1,4 +1,4 @@
-package view_test
+package main
 
 import (
 	"context"
@@ -16,12 +16,8 @@ import (
 	"github.com/tagtide/tagtide/view"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-type runner interface{ Run(context.Context) error }
-
-// run runs parts until the returned function is called.
-func run(t *testing.T, parts ...runner) (stop func()) {
+// runAll runs parts until the returned function is called.
+func runAll(t *testing.T, parts ...interface{ Run(context.Context) error }) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for _, p := range parts {
@@ -56,7 +52,7 @@ func emit(t *testing.T, l *stream.Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := run(t, e)
+	stop := runAll(t, e)
 	defer stop()
 	b := e.NewBatch()
 	add := func(key string, value []byte) {
@@ -84,6 +80,7 @@ func emit(t *testing.T, l *stream.Log) {
 // A view must tell the same from the topic, from its own store, and while it
 // follows; and totals are sums over all partitions.
 func TestViewTellsTheSameHoweverItStarts(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	l, err := stream.OpenEmbedded("", stream.EmbeddedOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +102,7 @@ func TestViewTellsTheSameHoweverItStarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := run(t, v)
+		stop := runAll(t, v)
 		defer stop()
 		settle(t, v)
 		got := map[string]int64{}
@@ -125,7 +122,7 @@ func TestViewTellsTheSameHoweverItStarts(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, totals, want)
 		}
 	}
-	stop := run(t, p)
+	stop := runAll(t, p)
 	defer stop()
 	emit(t, l)
 	look("from the topic", state)
