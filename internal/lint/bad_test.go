@@ -315,6 +315,7 @@ func textExamples() []example {
 		{docs, "broken link", file("docs/x.md", "[a](y.md)"), "docs/x.md:1: links to y.md, which is not there"},
 		{docs, "missing picture", file("README.md", "![a](docs/a.png)"), "README.md:1: links to docs/a.png, which is not there"},
 		{docs, "missing test", file("docs/x.md", "see `TestGone`"), "docs/x.md:1: names TestGone, which is no test"},
+		{docs, "comment", file("post/x.go", "package post\n\n// See docs/formats/x.md."), "post/x.go:3: names docs/formats/x.md, which is not there"},
 		{docs, "all there", map[string]string{"docs/x.md": "[a](../post) [b](../post/x_test.go#L1) [c](https://x.org) [d](#e) `TestX` `Testing`",
 			"post/x_test.go": "package post\nfunc TestX() {}"}, ""},
 		{format, "spaces", file("post/x.go", "package post\n\nvar  x = 1\n"), "post/x.go: not formatted"},

@@ -11,23 +11,26 @@ import (
 var (
 	// mdLink matches the target of a Markdown link or picture.
 	mdLink = regexp.MustCompile(`\]\(([^)\s#]+)[^)]*\)`)
+	// docPath matches a document that a comment sends its reader to.
+	docPath = regexp.MustCompile(`\bdocs/[\w/-]+\.(md|png)\b`)
 	// testName matches a test that a document names.
 	testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z]\\w*)`")
 )
 
-// checkDocuments finds links of Markdown files that lead nowhere, and tests
-// they name that are not there.
+const whyTrue = "a document that is wrong once is not believed again"
+
+// checkDocuments finds links of Markdown files that lead nowhere, tests they
+// name that are not there, and comments that send readers to no document.
 func checkDocuments(t *Tree) []Finding {
 	tests := testsOf(t)
-	var found []Finding
+	found := eachGo(t, func(f *File) []Finding { return f.deadReferences(t.Paths) })
 	for _, text := range t.Text {
 		if path.Ext(text.Path) != ".md" {
 			continue
 		}
 		for i, line := range strings.Split(string(text.Data), "\n") {
 			report := func(what, instead string) {
-				found = append(found, Finding{Where: fmt.Sprintf("%s:%d", text.Path, i+1), What: what, Instead: instead,
-					Because: "a document that is wrong once is not believed again"})
+				found = append(found, Finding{Where: fmt.Sprintf("%s:%d", text.Path, i+1), What: what, Instead: instead, Because: whyTrue})
 			}
 			for _, m := range mdLink.FindAllStringSubmatch(line, -1) {
 				if target := m[1]; !strings.Contains(target, ":") && !t.Paths[path.Join(path.Dir(text.Path), target)] {
@@ -37,6 +40,22 @@ func checkDocuments(t *Tree) []Finding {
 			for _, m := range testName.FindAllStringSubmatch(line, -1) {
 				if !tests[m[1]] {
 					report("names "+m[1]+", which is no test", "name the test that holds it, or say that it is not covered")
+				}
+			}
+		}
+	}
+	return found
+}
+
+// deadReferences finds documents that the file's comments name and that are
+// not there.
+func (f *File) deadReferences(paths map[string]bool) []Finding {
+	var found []Finding
+	for _, group := range f.syntax.Comments {
+		for _, c := range group.List {
+			for _, doc := range docPath.FindAllString(c.Text, -1) {
+				if !paths[doc] {
+					found = append(found, f.at(c, "names "+doc+", which is not there", "write it, or name what is there", whyTrue))
 				}
 			}
 		}
