@@ -12,8 +12,6 @@ package assign
 
 import (
 	"cmp"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -38,9 +36,35 @@ type Member struct {
 	Owns []Task // what it has now and has not released
 }
 
-// Plan returns the tasks of each member, sorted. Tasks that are owned but not
-// among tasks are taken away.
-func Plan(members []Member, tasks []Task) map[string][]Task {
+// An Order is what a plan tells one member.
+type Order struct {
+	// Tasks to have, sorted.
+	Tasks []Task
+	// Release are the tasks, sorted, that the plan takes from the member. Nobody
+	// else gets them before the member has reported that it has them no more.
+	Release []Task
+}
+
+// Plan returns the order of each member. Tasks that are owned but not among
+// tasks are taken away.
+func Plan(members []Member, tasks []Task) map[string]Order {
+	given := distribute(members, tasks)
+	orders := make(map[string]Order, len(members))
+	for _, m := range members {
+		o := Order{Tasks: given[m.ID]}
+		for _, t := range m.Owns {
+			if !slices.Contains(o.Tasks, t) {
+				o.Release = append(o.Release, t)
+			}
+		}
+		slices.SortFunc(o.Release, Task.Compare)
+		orders[m.ID] = o
+	}
+	return orders
+}
+
+// distribute decides who has which tasks.
+func distribute(members []Member, tasks []Task) map[string][]Task {
 	members = slices.Clone(members)
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	owner := owners(members, tasks)
@@ -138,72 +162,4 @@ func lightest(members []Member, plan map[string][]Task, sub int32) string {
 		return cmp.Or(cmp.Compare(len(plan[a.ID]), len(plan[b.ID])), cmp.Compare(of(a.ID), of(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
 	return best.ID
-}
-
-// wireVersion is the first byte of encoded tasks.
-const wireVersion = 1
-
-// ErrWire is wrapped by errors of Decode.
-var ErrWire = errors.New("not a list of tasks")
-
-// Encode writes tasks as a group's members exchange them:
-//
-//	┌─────────┬─────────┬─────────────────────────────┐
-//	│ version │ count   │ count × (sub, partition)    │
-//	│ 1 byte  │ uvarint │ uvarint, uvarint            │
-//	└─────────┴─────────┴─────────────────────────────┘
-func Encode(tasks []Task) []byte {
-	b := binary.AppendUvarint([]byte{wireVersion}, uint64(len(tasks)))
-	for _, t := range tasks {
-		b = binary.AppendUvarint(b, uint64(t.Sub))
-		b = binary.AppendUvarint(b, uint64(t.Partition))
-	}
-	return b
-}
-
-// Decode reads what Encode wrote. Empty data are no tasks.
-func Decode(data []byte) ([]Task, error) {
-	if len(data) == 0 {
-		return nil, nil
-	}
-	if data[0] != wireVersion {
-		return nil, fmt.Errorf("%w: version %d, want %d", ErrWire, data[0], wireVersion)
-	}
-	d := decoder{rest: data[1:]}
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		return nil, fmt.Errorf("%w: %d tasks in %d bytes", ErrWire, n, len(d.rest))
-	}
-	tasks := make([]Task, 0, n)
-	for range n {
-		tasks = append(tasks, Task{Sub: d.int32(), Partition: d.int32()})
-	}
-	if d.bad || len(d.rest) > 0 {
-		return nil, fmt.Errorf("%w: cut off, or more than announced", ErrWire)
-	}
-	return tasks, nil
-}
-
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) int32() int32 {
-	v := d.uvarint()
-	if v > 1<<31-1 {
-		d.bad = true
-		return 0
-	}
-	return int32(v)
 }

@@ -5,6 +5,7 @@
 package instance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,18 +29,19 @@ type Config struct {
 
 // An Instance belongs to one goroutine.
 type Instance struct {
-	cfg       Config
-	member    log.Member
-	given     []assign.Task        // by the last claim
-	place     map[assign.Task]int  // of given, by thread
-	releasing bool                 // something was taken away and is not released yet
-	owned     map[assign.Task]bool // as last reported
+	cfg      Config
+	member   log.Member
+	given    []assign.Task // by the last claim
+	seen     uint64        // which order that was
+	release  bool          // it took something away, and that has not been reported as released
+	lost     bool          // the group has given us up, and the threads still have something
+	reported []byte        // last
 }
 
 // New joins the group.
 func New(cfg Config) (*Instance, error) {
-	i := &Instance{cfg: cfg, place: map[assign.Task]int{}}
-	cfg.Join.Metadata = assign.Encode(nil)
+	i := &Instance{cfg: cfg, reported: assign.EncodeReport(assign.Report{})}
+	cfg.Join.Metadata = i.reported
 	cfg.Join.Assign = func(members []log.MemberInfo) map[string][]byte { return divide(members, cfg.Tasks) }
 	m, err := cfg.Log.Join(cfg.Group, cfg.Join)
 	if err != nil {
@@ -54,23 +56,33 @@ func New(cfg Config) (*Instance, error) {
 func divide(members []log.MemberInfo, tasks []assign.Task) map[string][]byte {
 	var known []assign.Member
 	for _, m := range members {
-		owns, err := assign.Decode(m.Metadata)
-		given, err2 := assign.Decode(m.Assignment)
-		if err != nil || err2 != nil {
-			continue
+		owns, err := owned(m)
+		if err == nil {
+			known = append(known, assign.Member{ID: m.ID, Owns: owns})
 		}
-		for _, t := range given {
-			if !slices.Contains(owns, t) {
-				owns = append(owns, t)
-			}
-		}
-		known = append(known, assign.Member{ID: m.ID, Owns: owns})
 	}
 	plan := map[string][]byte{}
-	for id, tasks := range assign.Plan(known, tasks) {
-		plan[id] = assign.Encode(tasks)
+	for id, order := range assign.Plan(known, tasks) {
+		plan[id] = assign.EncodeOrder(order)
 	}
 	return plan
+}
+
+// owned is what a member may own: what it reports, and unless it has seen the
+// last order, what was in that, because it may have taken that up since, or not
+// have released it.
+func owned(m log.MemberInfo) ([]assign.Task, error) {
+	report, err := assign.DecodeReport(m.Metadata)
+	if err != nil || report.Seen == assign.Sum(m.Assignment) {
+		return report.Owns, err
+	}
+	last, err := assign.DecodeOrder(m.Assignment)
+	for _, t := range slices.Concat(last.Tasks, last.Release) {
+		if !slices.Contains(report.Owns, t) {
+			report.Owns = append(report.Owns, t)
+		}
+	}
+	return report.Owns, err
 }
 
 // Ready receives after Step may have something to do.
@@ -98,19 +110,17 @@ func (i *Instance) Step() (busy bool, err error) {
 func (i *Instance) take(c log.Claim) error {
 	if c.Lost {
 		i.cfg.Logger.Warn("the group has given this instance up, its tasks are dropped", "group", i.cfg.Group, "generation", c.Generation)
-		i.given, i.releasing, i.owned = nil, false, nil
-		clear(i.place)
+		i.given, i.seen, i.release, i.lost = nil, 0, false, true
 		for _, t := range i.cfg.Threads {
 			t.Lose()
 		}
-		i.member.Rejoin(assign.Encode(nil))
 		return nil
 	}
-	given, err := assign.Decode(c.Assignment)
+	order, err := assign.DecodeOrder(c.Assignment)
 	if err != nil {
 		return fmt.Errorf("assignment of group %s: %w", i.cfg.Group, err)
 	}
-	i.given, i.releasing = given, true
+	i.given, i.seen, i.release = order.Tasks, assign.Sum(c.Assignment), len(order.Release) > 0
 	for n, tasks := range i.spread() {
 		i.cfg.Threads[n].Assign(c.GroupClaim, tasks)
 	}
@@ -118,25 +128,25 @@ func (i *Instance) take(c log.Claim) error {
 }
 
 // spread divides the tasks given among the threads: each stays where it is,
-// new ones go where there are fewest of their kind.
+// also one that was to leave and has not; new ones go where there are fewest of
+// their kind.
 func (i *Instance) spread() [][]assign.Task {
 	per := make([][]assign.Task, len(i.cfg.Threads))
-	place := make(map[assign.Task]int, len(i.given))
-	put := func(t assign.Task, n int) {
-		place[t] = n
-		per[n] = append(per[n], t)
-	}
-	for _, t := range i.given {
-		if n, ok := i.place[t]; ok {
-			put(t, n)
+	placed := make(map[assign.Task]bool, len(i.given))
+	for n, thread := range i.cfg.Threads {
+		for _, t := range thread.Owned() {
+			if slices.Contains(i.given, t) {
+				per[n] = append(per[n], t)
+				placed[t] = true
+			}
 		}
 	}
 	for _, t := range i.given {
-		if _, ok := place[t]; !ok {
-			put(t, fewest(per, t.Sub))
+		if !placed[t] {
+			n := fewest(per, t.Sub)
+			per[n] = append(per[n], t)
 		}
 	}
-	i.place = place
 	return per
 }
 
@@ -160,39 +170,30 @@ func fewest(per [][]assign.Task, sub int32) int {
 	return best
 }
 
-// report tells the group what this instance owns, when that has changed, and
-// asks for a rebalance when everything that was taken away is released.
+// report tells the group what this instance owns, when that has changed. When
+// everything that was taken away is released it asks for a rebalance, and also
+// after it was given up, when everything is dropped.
 func (i *Instance) report() bool {
-	owned := map[assign.Task]bool{}
-	var list []assign.Task
-	waiting := false
+	var owns []assign.Task
 	for _, t := range i.cfg.Threads {
-		for _, id := range t.Owned() {
-			owned[id] = true
-			list = append(list, id)
-			waiting = waiting || !slices.Contains(i.given, id)
-		}
+		owns = append(owns, t.Owned()...)
 	}
-	slices.SortFunc(list, assign.Task.Compare)
-	released := false
-	for id := range i.owned {
-		released = released || !owned[id]
+	if i.lost && len(owns) > 0 {
+		return false
 	}
-	changed := released || len(owned) != len(i.owned)
+	slices.SortFunc(owns, assign.Task.Compare)
+	report := assign.EncodeReport(assign.Report{Owns: owns, Seen: i.seen})
+	released := i.release && !slices.ContainsFunc(owns, func(t assign.Task) bool { return !slices.Contains(i.given, t) })
 	switch {
-	case i.releasing && !waiting:
-		i.releasing = false
-		if released {
-			i.member.Rejoin(assign.Encode(list))
-		} else {
-			i.member.Update(assign.Encode(list))
-		}
-	case changed && !waiting:
-		i.member.Update(assign.Encode(list))
+	case released || i.lost:
+		i.release, i.lost = false, false
+		i.member.Rejoin(report)
+	case !bytes.Equal(report, i.reported):
+		i.member.Update(report)
 	default:
 		return false
 	}
-	i.owned = owned
+	i.reported = report
 	return true
 }
 
