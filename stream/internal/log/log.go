@@ -69,7 +69,8 @@ type Log interface {
 	Ends(ctx context.Context, partitions ...record.Partition) (map[record.Partition]Range, error)
 
 	// PositionAt returns, per partition, the first position whose record has a
-	// timestamp of at least unixMilli, or End when there is none.
+	// timestamp of at least unixMilli, or End when there is none. Only committed
+	// records count; the least int64 finds the first of all.
 	// Kafka: ListOffsets by timestamp.
 	PositionAt(ctx context.Context, unixMilli int64, partitions ...record.Partition) (map[record.Partition]int64, error)
 
