@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -317,8 +318,17 @@ func (d *ViewDriver) Recovered() bool {
 	return p.Next != nil && p.Recovered
 }
 
-// Lag measures how far the view is behind, as [Freshness] has it.
-func (d *ViewDriver) Lag(ctx context.Context) (int64, error) { return d.measure(ctx) }
+// Lag measures how far the view is behind, as [Freshness] has it: -1 while that
+// is not known, because a transaction is open.
+func (d *ViewDriver) Lag(ctx context.Context) (int64, error) {
+	once, cancel := context.WithCancel(ctx)
+	cancel() // it asks, and does not wait
+	lag, err := d.measure(once)
+	if errors.Is(err, context.Canceled) {
+		return -1, nil
+	}
+	return lag, err
+}
 
 // Close releases what the view holds.
 func (d *ViewDriver) Close() error { return d.follower.Close() }
