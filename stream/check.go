@@ -53,7 +53,9 @@ func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
 }
 
 func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
-	topics, err := DescribeTopics(ctx, l, t.Changelog.Topic)
+	changelog := t.Changelog
+	changelog.Topic = changelog.Topic[strings.LastIndexByte(changelog.Topic, ':')+1:] // without the space of a view or lookup
+	topics, err := DescribeTopics(ctx, l, changelog.Topic)
 	if err != nil {
 		return "its topic is not there: the table will be wiped at the next start", nil
 	}
@@ -65,7 +67,7 @@ func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault stri
 	if err != nil {
 		return "", err
 	}
-	want, newer, err := fold(ctx, l, t.Changelog, extent, t.Checkpoint.Next)
+	want, newer, err := fold(ctx, l, changelog, extent, t.Checkpoint.Next)
 	if err == nil {
 		fault, err = compare(kept, want, newer)
 	}

@@ -65,7 +65,7 @@ func NewView[V any](l *Log, topic string, c codec.Codec[V], o ViewOptions[V]) (*
 	}
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	v := &View[V]{log: l, topic: topic, codec: c, opts: o, recovered: make(chan struct{})}
-	config := follow.Config{Log: l, Store: o.State, Topic: topic, Logger: o.Logger}
+	config := follow.Config{Log: l, Store: o.State, Topic: topic, Space: "view:", Logger: o.Logger}
 	if o.Changed != nil {
 		config.Changed = v.tell
 	}

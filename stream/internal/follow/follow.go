@@ -23,6 +23,9 @@ type Config struct {
 	Log   log.Log
 	Store store.Store
 	Topic string // the changelog
+	// Space sets this copy apart in the store from other copies of the same
+	// changelog, such as the one of the task that owns it. It ends with a colon.
+	Space string
 	// Changed, if set, is given all that changes, in order within a partition,
 	// after it is in the store: at the start everything the store has, then
 	// what the log brings. Entries are only valid during the call.
@@ -103,7 +106,8 @@ func (f *Follower) Open(ctx context.Context, now time.Time) error {
 }
 
 func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, now time.Time) error {
-	kept, err := f.cfg.Store.Open(p, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: record.Partitioner})
+	name := record.Partition{Topic: f.cfg.Space + p.Topic, Number: p.Number}
+	kept, err := f.cfg.Store.Open(name, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: record.Partitioner})
 	if err != nil {
 		return err
 	}
