@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -61,6 +62,8 @@ type Options struct {
 	// Faults decides the fate of transactions. Needs Deterministic. Default:
 	// all is well.
 	Faults Faults
+
+	tune func(*pebble.Options) // by tests: small sizes, so that little data does all there is
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -93,7 +96,8 @@ type Log struct {
 	o      Options
 	id     string
 	db     *pebble.DB
-	lock   *pebble.Lock
+	fs     guardFS
+	lock   io.Closer
 	logger *slog.Logger
 
 	// turn is held by the one write that is being prepared and applied.
@@ -111,7 +115,8 @@ type Log struct {
 	// moved collects whom the writes published since the last wake concern.
 	moved []chan struct{}
 	// dead says why nothing works any more: closed, or failed.
-	dead error
+	dead   error
+	closed bool
 	// Invariant: what follows is as of the last published write, but for the
 	// ends of partitions, their holds, and groups' unstable positions, which
 	// know of writes in flight.
@@ -119,7 +124,7 @@ type Log struct {
 	byID      map[uint32]*topic
 	groups    map[string]*group
 	producers map[string]producerRow
-	open      map[string]*txn // by transactional id
+	undecided map[string]*txn // open transactions, by transactional id
 	counters  counters
 	readers   map[*reader]struct{}
 }
@@ -137,14 +142,12 @@ func Open(dir string, o Options) (*Log, error) {
 		dir: dir, o: o, logger: o.Logger,
 		turn: make(chan struct{}, 1), done: make(chan struct{}),
 		topics: map[string]*topic{}, byID: map[uint32]*topic{}, groups: map[string]*group{},
-		producers: map[string]producerRow{}, open: map[string]*txn{}, readers: map[*reader]struct{}{},
+		producers: map[string]producerRow{}, undecided: map[string]*txn{}, readers: map[*reader]struct{}{},
 	}
 	l.settled.L = &l.mu
-	if l.db, err = l.openPebble(); err != nil {
+	l.fs = guardFS{o.FS, &guard{failed: l.failed}}
+	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open log in %s: %w", dir, err)
-	}
-	if err := l.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open log in %s: %w", dir, err), l.db.Close(), l.lock.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
@@ -167,8 +170,9 @@ func (l *Log) Close() error {
 	defer func() { <-l.turn }()
 	l.mu.Lock()
 	l.drain()
-	first := !errors.Is(l.dead, log.ErrClosed)
-	if first {
+	first := !l.closed
+	l.closed = true
+	if l.dead == nil {
 		l.dead = log.ErrClosed
 	}
 	ready := l.everybody()

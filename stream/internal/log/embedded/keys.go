@@ -4,7 +4,6 @@ import "encoding/binary"
 
 // The kinds of rows: the first byte of every key.
 const (
-	kindFormat   = 'F' // ""                       → formatRow
 	kindCounters = 'N' // ""                       → counters
 	kindTopic    = 'T' // topic                    → topicRow
 	kindExtent   = 'E' // topic partition          → extent

@@ -1,8 +1,6 @@
 package embedded
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -11,12 +9,8 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/log"
 )
 
-// load reads everything but the records into memory, or begins a new log.
+// load reads everything but the records into memory.
 func (l *Log) load() error {
-	fresh, err := l.loadFormat()
-	if err != nil || fresh {
-		return err
-	}
 	for _, part := range []struct {
 		kind byte
 		what string
@@ -35,53 +29,6 @@ func (l *Log) load() error {
 		}
 	}
 	return nil
-}
-
-// loadFormat checks what the directory holds. It writes the first row of a log
-// into an empty one, and then says that there is nothing else to load.
-func (l *Log) loadFormat() (fresh bool, err error) {
-	value, closer, err := l.db.Get([]byte{kindFormat})
-	if errors.Is(err, pebble.ErrNotFound) {
-		return true, l.begin()
-	}
-	if err != nil {
-		return false, storageError(err)
-	}
-	row, err := decodeRow[formatRow](value)
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return false, fmt.Errorf("%w: format: %w", log.ErrDamaged, err)
-	}
-	if row.Format != formatVersion {
-		return false, fmt.Errorf("the log has format %d, this program knows %d", row.Format, formatVersion)
-	}
-	l.id = row.ID
-	return false, nil
-}
-
-// begin makes an empty Pebble a log.
-func (l *Log) begin() error {
-	it, err := l.db.NewIter(nil)
-	if err != nil {
-		return storageError(err)
-	}
-	foreign := it.First()
-	if err := it.Close(); err != nil {
-		return storageError(err)
-	}
-	if foreign {
-		return errors.New("what is there is no log")
-	}
-	if l.id = l.o.ID; l.id == "" {
-		l.id = randomID()
-	}
-	row := formatRow{Format: formatVersion, ID: l.id}
-	return storageError(l.db.Set([]byte{kindFormat}, encodeRow(row), pebble.Sync))
-}
-
-func randomID() string {
-	var b [12]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }
 
 // scan calls f for all rows under a prefix.
@@ -176,6 +123,6 @@ func (l *Log) loadOpen(key, value []byte) error {
 		}
 	}
 	l.hold(t)
-	l.open[t.id] = t
+	l.undecided[t.id] = t
 	return nil
 }

@@ -6,73 +6,61 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path"
+	"math"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
 )
 
-// openPebble opens the database beneath.
-func (l *Log) openPebble() (*pebble.DB, error) {
-	if err := l.o.FS.MkdirAll(l.dir, 0o755); err != nil {
-		return nil, err
-	}
-	lock, err := pebble.LockDirectory(l.dir, l.o.FS)
-	if err != nil {
-		if file := (*fs.PathError)(nil); errors.As(err, &file) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %w", log.ErrInUse, err)
-	}
-	db, err := l.openLocked(lock)
-	if err != nil {
-		return nil, errors.Join(storageError(err), lock.Close())
-	}
-	l.lock = lock
-	return db, nil
-}
+// Sizes of the memory and files beneath.
+const (
+	memTableBytes = 24 << 20
+	// memTables that may be full before writes wait: with them, the cache and
+	// what passes through, a log stays below 256 MiB.
+	memTables = 3
+	// Tables, and the files with the values of one, of what is written
+	// together. Small enough that one topic's end frees most of its files.
+	flushBytes = 8 << 20
+	tableBytes = 64 << 20
+	// separateBytes is when a value is kept apart from its key.
+	separateBytes = 1 << 10
+)
 
-func (l *Log) openLocked(lock *pebble.Lock) (*pebble.DB, error) {
-	if err := l.checkFiles(); err != nil {
-		return nil, err
-	}
-	o := l.pebbleOptions()
-	o.Lock = lock
-	return pebble.Open(l.dir, o)
-}
-
-// checkFiles refuses a directory with data that no manifest knows of: Pebble
-// would begin anew there, and delete it.
-func (l *Log) checkFiles() error {
-	desc, err := pebble.Peek(l.dir, l.o.FS)
-	if err != nil {
-		return storageError(err)
-	}
-	if desc.Exists {
-		return nil
-	}
-	names, err := l.o.FS.List(l.dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		switch path.Ext(name) {
-		case ".sst", ".blob", ".log":
-			return fmt.Errorf("%w: %s is there, but no manifest", log.ErrDamaged, name)
-		}
-	}
-	return nil
-}
-
+// pebbleOptions are for a queue of large values: batches lie in files of their
+// own, written once by the flush; what compactions move are keys. A purged
+// prefix is a range deletion, flushed soon, that drops whole tables and the
+// files only they refer to; a file that is half garbage is written anew.
 func (l *Log) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          l.o.FS,
+		FS:                          l.fs,
 		CacheSize:                   l.o.CacheBytes,
 		Logger:                      pebbleLogger{l},
-		FormatMajorVersion:          pebble.FormatNewest,
-		DisableAutomaticCompactions: l.o.Deterministic,
-		DisableTableStats:           l.o.Deterministic,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		FlushDelayDeleteRange:       5 * time.Second,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	o.TargetFileSizes[0] = flushBytes
+	for i := 1; i < len(o.TargetFileSizes); i++ {
+		o.TargetFileSizes[i] = tableBytes
+	}
+	// Compressing would take as much CPU as all the rest of an append.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	o.Experimental.ReadSamplingMultiplier = -1 // reading never compacts
+	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return true }
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: separateBytes, MaxBlobReferenceDepth: 1000, TargetGarbageRatio: 0.5,
+		}
+	}
+	if l.o.Deterministic {
+		o.DisableAutomaticCompactions = true
+		o.DisableTableStats = true
+		o.L0StopWritesThreshold = math.MaxInt32 // nothing would ever take it down
+		o.FlushDelayDeleteRange = 0
 	}
 	o.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) { l.failed(fmt.Errorf("in the background: %w", err)) },
@@ -81,8 +69,29 @@ func (l *Log) pebbleOptions() *pebble.Options {
 		},
 		DiskSlow: func(info pebble.DiskSlowInfo) { l.logger.Warn("slow disk", "dir", l.dir, "what", info.String()) },
 	}
+	if l.o.tune != nil {
+		l.o.tune(o)
+	}
 	return o
 }
+
+// spareBytes of the disk are left for what Pebble holds in memory, and for the
+// tidying that frees space.
+const spareBytes = 128 << 20
+
+// checkSpace refuses what would fill the disk.
+func (l *Log) checkSpace(bytes int) error {
+	usage, err := l.o.FS.GetDiskUsage(l.dir)
+	if err != nil {
+		return nil // a file system that cannot tell
+	}
+	if need := spareBytes + 2*uint64(bytes); usage.AvailBytes < need {
+		return fmt.Errorf("%w: %d MiB are free in %s, %d MiB are needed", errDiskFull, usage.AvailBytes>>20, l.dir, need>>20)
+	}
+	return nil
+}
+
+var errDiskFull = errors.New("disk full")
 
 // failed lets the log die of what happened beneath it.
 func (l *Log) failed(why error) {

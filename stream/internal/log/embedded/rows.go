@@ -12,15 +12,6 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
-// formatVersion of the rows; docs/formats/embedded-log.md.
-const formatVersion = 1
-
-// formatRow says what the directory holds. It is the first row ever written.
-type formatRow struct {
-	Format int    `json:"format"`
-	ID     string `json:"id"`
-}
-
 // counters are the last numbers given out.
 type counters struct {
 	Topic    uint32 `json:"topic"`

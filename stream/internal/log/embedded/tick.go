@@ -60,8 +60,8 @@ type ending struct {
 func (l *Log) dueTransactions(now time.Time) (due []ending) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(l.open)) {
-		if t := l.open[id]; !t.Due.After(now) {
+	for _, id := range slices.Sorted(maps.Keys(l.undecided)) {
+		if t := l.undecided[id]; !t.Due.After(now) {
 			due = append(due, ending{id, t.State != ongoing})
 		}
 	}

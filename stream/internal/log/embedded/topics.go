@@ -141,8 +141,8 @@ func (l *Log) planDelete(b *pebble.Batch, name string) (func(), error) {
 		delRange(b, prefix, after(prefix))
 	}
 	var cut []*txn
-	for _, id := range slices.Sorted(maps.Keys(l.open)) {
-		if rest, changed := l.open[id].without(t.id); changed {
+	for _, id := range slices.Sorted(maps.Keys(l.undecided)) {
+		if rest, changed := l.undecided[id].without(t.id); changed {
 			set(b, textKey(kindOpen, id), encodeRow(rest.txnRow))
 			cut = append(cut, rest)
 		}
@@ -150,7 +150,7 @@ func (l *Log) planDelete(b *pebble.Batch, name string) (func(), error) {
 	return func() {
 		l.dropTopic(t)
 		for _, rest := range cut {
-			l.open[rest.id] = rest
+			l.undecided[rest.id] = rest
 		}
 	}, nil
 }

@@ -107,7 +107,7 @@ func (l *Log) planEnd(b *pebble.Batch, t *txn, commit bool) (publish func()) {
 		l.planErase(b, t)
 	}
 	return func() {
-		delete(l.open, t.id)
+		delete(l.undecided, t.id)
 		l.release(t, commit)
 	}
 }
@@ -116,7 +116,7 @@ func (l *Log) planEnd(b *pebble.Batch, t *txn, commit bool) (publish func()) {
 func (l *Log) endOf(id string, commit bool) plan {
 	return func(b *pebble.Batch) (func(), error) {
 		l.mu.Lock()
-		t := l.open[id]
+		t := l.undecided[id]
 		l.mu.Unlock()
 		if t == nil {
 			return func() {}, nil
@@ -152,8 +152,8 @@ func (l *Log) OpenTransactions(context.Context) ([]log.OpenTransaction, error) {
 		return nil, err
 	}
 	var all []log.OpenTransaction
-	for _, id := range slices.Sorted(maps.Keys(l.open)) {
-		t := l.open[id]
+	for _, id := range slices.Sorted(maps.Keys(l.undecided)) {
+		t := l.undecided[id]
 		o := log.OpenTransaction{TransactionalID: id, Since: t.Since}
 		for _, s := range t.Spans {
 			if p, err := l.atPlace(s.place()); err == nil {
@@ -183,7 +183,7 @@ func (l *Log) planProducer(b *pebble.Batch, p *producer) (func(), error) {
 	l.mu.Lock()
 	row, known := l.producers[p.id]
 	next := l.counters
-	left := l.open[p.id]
+	left := l.undecided[p.id]
 	l.mu.Unlock()
 	if row.Epoch++; !known || row.Epoch == math.MaxInt16 {
 		next.Producer++
@@ -253,10 +253,24 @@ func (c *commit) run(ctx context.Context) error {
 	if err := c.fate.before(c); err != nil {
 		return err
 	}
-	if err := c.log.write(ctx, c.plan); err != nil {
+	size := c.size()
+	if err := c.log.checkSpace(size); err != nil {
+		return err
+	}
+	if err := c.log.writeSized(ctx, size, c.plan); err != nil {
 		return err
 	}
 	return c.fate.after(c)
+}
+
+// size is about how large the Pebble batch becomes.
+func (c *commit) size() int {
+	const fixed, perWrite, perBatch = 512, 128, 128
+	n := fixed
+	for _, w := range c.txn.Writes {
+		n += perWrite + w.Records.Bytes() + perBatch*w.Records.Batches()
+	}
+	return n
 }
 
 // plan admits the transaction, allots its places and writes its rows.
@@ -275,7 +289,7 @@ func (c *commit) plan(b *pebble.Batch) (func(), error) {
 	c.batchRows(b, t)
 	if t.State != "" {
 		set(b, textKey(kindOpen, t.id), encodeRow(t.txnRow))
-		return func() { l.open[t.id] = t }, nil
+		return func() { l.undecided[t.id] = t }, nil
 	}
 	t.positionRows(b)
 	return func() { l.release(t, true) }, nil

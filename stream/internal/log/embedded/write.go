@@ -10,6 +10,9 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/log"
 )
 
+// maxRetained bytes of a batch's memory are used again.
+const maxRetained = 8 << 20
+
 // A pending write is applied, and waits to be durable.
 type pending struct {
 	publish   func() // its step in memory, under l.mu
@@ -24,13 +27,16 @@ type plan func(b *pebble.Batch) (publish func(), err error)
 // write makes one change of the log. An error of the plan is returned as it
 // is, and nothing was changed; a failure after that kills the log and leaves
 // the outcome in doubt until it is opened again.
-func (l *Log) write(ctx context.Context, p plan) error {
+func (l *Log) write(ctx context.Context, p plan) error { return l.writeSized(ctx, 0, p) }
+
+// writeSized is write for a plan that fills about so many bytes.
+func (l *Log) writeSized(ctx context.Context, bytes int, p plan) error {
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	b := l.db.NewBatch()
+	b := l.db.NewBatchWithSize(bytes, pebble.WithMaxRetainedSizeBytes(maxRetained))
 	w, err := l.apply(b, p)
 	<-l.turn
 	if w == nil {
@@ -79,7 +85,7 @@ func (l *Log) apply(b *pebble.Batch, p plan) (*pending, error) {
 	l.inflight = append(l.inflight, w)
 	l.mu.Unlock()
 	if b.Empty() {
-		return w, l.db.Apply(b, pebble.NoSync)
+		return w, nil
 	}
 	return w, l.db.ApplyNoSyncWait(b, pebble.Sync)
 }
