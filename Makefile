@@ -39,7 +39,7 @@ lint: ## formatting, vet, staticcheck, the rules of the house
 
 .PHONY: race
 race: ## the tests under the race detector (needs gcc)
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 # go test -list prints the names of a package's targets and then the package.
 .PHONY: fuzz
