@@ -86,12 +86,13 @@ func (l *Log) checkSpace(bytes int) error {
 		return nil // a file system that cannot tell
 	}
 	if need := spareBytes + 2*uint64(bytes); usage.AvailBytes < need {
-		return fmt.Errorf("%w: %d MiB are free in %s, %d MiB are needed", errDiskFull, usage.AvailBytes>>20, l.dir, need>>20)
+		return fmt.Errorf("%w: %d MiB are free in %s, %d MiB are needed", ErrDiskFull, usage.AvailBytes>>20, l.dir, need>>20)
 	}
 	return nil
 }
 
-var errDiskFull = errors.New("disk full")
+// ErrDiskFull: nothing is written any more until there is space again.
+var ErrDiskFull = errors.New("disk full")
 
 // failed lets the log die of what happened beneath it.
 func (l *Log) failed(why error) {
