@@ -141,7 +141,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	stopWork()
 	jobs.Wait()
 	for _, t := range a.threads {
-		t.Close()
+		t.Close() // visits that are under way end here
 	}
 	for _, f := range a.lookups {
 		err = errors.Join(err, f.Close())

@@ -79,9 +79,10 @@ func (t *Table) Dirty() bool { return t.open.Len() > 0 }
 // Bytes is about how much memory the open stage holds.
 func (t *Table) Bytes() int { return t.open.bytes }
 
-// Scan calls f for every key of the table in no particular order of staged and
-// stored ones, each once, with the value this task sees, until f returns false.
-// f must not write to the table; the bytes are valid during the call only.
+// Scan calls f for every key at or after from that is in the store, in order,
+// with the value this task sees, until f returns false. Keys that are staged as
+// deleted are left out, and so are those that are staged only. f must not write
+// to the table; the bytes are valid during the call only.
 func (t *Table) Scan(from []byte, f func(key, value []byte) bool) error {
 	return t.kept.Scan(from, func(key, value []byte) bool {
 		if seen, ok, staged := t.staged(string(key)); staged {

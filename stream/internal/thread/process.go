@@ -3,6 +3,7 @@ package thread
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -134,12 +135,11 @@ func (t *Thread) staged() int {
 // full tells that the open interval must be committed before more is stepped.
 func (t *Thread) full() bool { return t.staged() >= t.cfg.MaxStaged }
 
-// dirty tells whether there is anything to commit.
+// dirty tells whether there is anything to commit: positions, or what visits
+// have left.
 func (t *Thread) dirty() bool {
-	for _, r := range t.runs {
-		if r.task != nil && r.moved() {
-			return true
-		}
+	if t.sink.Bytes() > 0 || t.visiting() {
+		return true
 	}
-	return t.visiting()
+	return slices.ContainsFunc(t.runs, func(r *run) bool { return r.task != nil && (r.moved() || r.staged()) })
 }

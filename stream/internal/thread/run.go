@@ -338,15 +338,12 @@ func (t *Thread) clean(r *run) bool {
 			return false
 		}
 	}
-	if r.task == nil {
-		return true
-	}
-	for _, tab := range r.task.Tables {
-		if tab != nil && tab.Dirty() {
-			return false
-		}
-	}
-	return !r.moved()
+	return r.task == nil || !r.staged() && !r.moved()
+}
+
+// staged tells whether a table has writes that are not committed.
+func (r *run) staged() bool {
+	return slices.ContainsFunc(r.task.Tables, func(tab *table.Table) bool { return tab != nil && tab.Dirty() })
 }
 
 // moved tells whether a source's position is not the committed one.

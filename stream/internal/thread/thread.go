@@ -131,6 +131,7 @@ type inbox struct {
 	fresh  bool
 	stop   bool
 	visits []*Visit
+	closed bool
 }
 
 // New returns a thread without tasks.
@@ -338,6 +339,12 @@ func (t *Thread) wake(now time.Time) time.Time {
 // Close releases what the thread holds. It must not be stepped any more, and
 // no job of it may be running.
 func (t *Thread) Close() {
+	t.mu.Lock()
+	t.inbox.closed = true
+	t.visits = append(t.visits, t.inbox.visits...)
+	t.inbox.visits = nil
+	t.mu.Unlock()
+	t.endVisits()
 	for _, r := range t.runs {
 		r.close()
 	}

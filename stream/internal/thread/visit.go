@@ -1,8 +1,9 @@
 package thread
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,8 @@ type Visit struct {
 	Step  task.Step
 
 	todo  []visited
+	asked bool
+	after int64 // commits that have to be there before it begins
 	begun bool
 
 	mu   sync.Mutex
@@ -62,25 +65,40 @@ func (v *Visit) finish(err error) {
 	close(v.done)
 }
 
-// Visit asks for a visit of the tasks that the thread runs.
-func (t *Thread) Visit(v *Visit) { t.ask(func(in *inbox) { in.visits = append(in.visits, v) }) }
+// Visit asks for a visit of the tasks that the thread has.
+func (t *Thread) Visit(v *Visit) {
+	closed := false
+	t.ask(func(in *inbox) {
+		if closed = in.closed; !closed {
+			in.visits = append(in.visits, v)
+		}
+	})
+	if closed {
+		v.finish(errStopping)
+	}
+}
+
+var errStopping = errors.New("the processor stops")
 
 // visitSlice is how many keys are visited before the thread looks around again.
 const visitSlice = 512
 
 // visit goes on with the first visit there is.
 func (t *Thread) visit(now time.Time) (bool, error) {
-	if len(t.visits) == 0 || t.full() || t.stopping {
+	if len(t.visits) == 0 || t.full() {
 		return false, nil
+	}
+	if t.stopping {
+		t.endVisits()
+		return true, nil
 	}
 	v := t.visits[0]
 	if !v.begun {
-		t.beginVisit(v)
-		return true, nil
+		return t.beginVisit(v), nil
 	}
 	for i := range v.todo {
 		if w := &v.todo[i]; !w.ended {
-			return w.run.task != nil, t.visitTask(v, w, now)
+			return t.visitTask(v, w, now)
 		}
 	}
 	if t.allCommitted(v) {
@@ -91,43 +109,67 @@ func (t *Thread) visit(now time.Time) (bool, error) {
 	return false, nil
 }
 
-func (t *Thread) beginVisit(v *Visit) {
-	v.begun = true
+// endVisits gives up the visits that are not through. What they have staged is
+// as good as anything else.
+func (t *Thread) endVisits() {
+	for _, v := range t.visits {
+		v.finish(errStopping)
+	}
+	t.visits = nil
+}
+
+// beginVisit begins a visit when everything that was stepped before it was
+// asked for is in the store, because that is where it looks for keys.
+func (t *Thread) beginVisit(v *Visit) bool {
+	if !v.asked {
+		v.asked, v.after = true, t.count.commits
+		if t.committing != nil {
+			v.after++
+		}
+		if t.dirty() {
+			v.after++
+		}
+	}
+	if v.begun = t.count.commits >= v.after; !v.begun {
+		return false
+	}
 	for _, r := range t.runs {
-		if r.kept[v.Table] != nil {
+		if slices.Contains(t.subs[r.id.Sub].Tables, v.Table) {
 			v.todo = append(v.todo, visited{run: r})
 		}
 	}
+	return true
 }
 
-// visitTask visits a slice of keys of one task.
-func (t *Thread) visitTask(v *Visit, w *visited, now time.Time) error {
+// visitTask visits a slice of keys of one task; of one that is being restored,
+// later.
+func (t *Thread) visitTask(v *Visit, w *visited, now time.Time) (busy bool, err error) {
 	if w.run.leaving {
 		t.visits = t.visits[1:]
 		v.finish(fmt.Errorf("task %s went to another instance during the visit", w.run.id))
-		return nil
+		return true, nil
 	}
 	if w.run.task == nil {
-		return nil // being restored
+		return false, nil
 	}
 	keys := make([]string, 0, visitSlice)
-	err := w.run.task.Tables[v.Table].Scan([]byte(w.from), func(key, _ []byte) bool {
+	err = w.run.task.Tables[v.Table].Scan([]byte(w.from), func(key, _ []byte) bool {
 		keys = append(keys, string(key))
 		return len(keys) < visitSlice
 	})
 	if err != nil {
-		return w.run.fatal("visit", err)
+		return false, w.run.fatal("visit", err)
 	}
 	for _, key := range keys {
 		if err := w.run.task.Visit(v.Step, key, now.UnixMilli()); err != nil {
 			t.visits = t.visits[1:]
 			v.finish(err)
-			return nil
+			return true, nil
 		}
-		w.from = strings.Clone(key) + "\x00"
+		w.from = key + "\x00"
 	}
 	w.ended = len(keys) < visitSlice
-	return nil
+	return true, nil
 }
 
 // visiting tells whether a visit has staged something that is not committed.
@@ -166,9 +208,11 @@ func (t *Thread) settleVisits(marks []visitMark) {
 	}
 }
 
-// rewindVisits takes the visit back to what is committed.
+// rewindVisits takes the visits back to what is committed, which all is in the
+// store when the tasks run again.
 func (t *Thread) rewindVisits() {
 	for _, v := range t.visits {
+		v.after = 0
 		for i := range v.todo {
 			w := &v.todo[i]
 			w.from, w.ended = w.committed.from, w.committed.ended
