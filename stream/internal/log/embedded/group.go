@@ -159,20 +159,21 @@ func (l *Log) rebalance(name string, change func(g *group) (begin bool)) error {
 				l.moved = append(l.moved, m.ready)
 			}
 		}
-		form := g.preparing && !slices.ContainsFunc(slices.Collect(maps.Values(g.members)), (*member).lags)
-		leader, infos := g.infos()
-		l.mu.Unlock()
-		if !form {
+		if !g.preparing || slices.ContainsFunc(slices.Collect(maps.Values(g.members)), (*member).lags) {
+			l.mu.Unlock()
 			return func() {}, nil
 		}
+		leader, infos := g.infos()
+		l.mu.Unlock()
 		return l.planForm(b, g, leader, infos), nil
 	}))
 }
 
 func (m *member) lags() bool { return !m.along }
 
-// infos are what the assignor sees, and the member whose assignor it is. What
-// members were not told yet of an earlier generation, they never are.
+// infos are what the assignor of a new generation sees, and the member whose
+// assignor it is. What members were not told yet of an earlier generation, they
+// never are.
 func (g *group) infos() (leader *member, infos []log.MemberInfo) {
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		m := g.members[id]
