@@ -52,7 +52,7 @@ func (c *crash) progress(synced, begun int) {
 // the disk, with any part of what was not synced lost, and holds what is found
 // afterwards to the history, and so checkpoints to entries.
 func TestCrashLosesUnsyncedCallsFromTheEndOnly(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(120) {
 		crashOnce(t, seed)
 	}
 }

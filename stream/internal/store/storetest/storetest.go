@@ -296,7 +296,7 @@ func listShowsAll(t *testing.T, s store.Store) {
 func largeChange(t *testing.T, s store.Store) {
 	table, neighbour := openTable(t, s, counts), openTable(t, s, totals)
 	large := func(next int64, value string) store.Change {
-		c := store.Change{Table: table, Checkpoint: checkpoint(next), Entries: make([]store.Entry, 200_000)}
+		c := store.Change{Table: table, Checkpoint: checkpoint(next), Entries: make([]store.Entry, 100_000)}
 		for i := range c.Entries {
 			c.Entries[i] = store.Entry{Key: fmt.Appendf(nil, "key %08d", i), Value: []byte(value)}
 		}
@@ -304,9 +304,9 @@ func largeChange(t *testing.T, s store.Store) {
 	}
 	apply(t, s, change(table, 1, "key 00000005", "small", "z", "small"))
 	apply(t, s, large(2, "large"), change(neighbour, 2, "k", "v"))
-	wantSome(t, table, 200_001, "large", "key 00000000", "key 00000005", "key 00199999")
+	wantSome(t, table, 100_001, "large", "key 00000000", "key 00000005", "key 00099999")
 	apply(t, s, change(table, 3, "key 00000005", "small again", "key 00000006", deleted))
-	wantSome(t, table, 200_000, "small again", "key 00000005")
+	wantSome(t, table, 100_000, "small again", "key 00000005")
 	again := large(4, "again")
 	for i := range again.Entries {
 		if i%2 == 1 {
@@ -314,8 +314,8 @@ func largeChange(t *testing.T, s store.Store) {
 		}
 	}
 	apply(t, s, again)
-	wantSome(t, table, 100_001, "again", "key 00000000", "key 00000006", "key 00199998")
-	wantSome(t, table, 100_001, "small", "z")
+	wantSome(t, table, 50_001, "again", "key 00000000", "key 00000006", "key 00099998")
+	wantSome(t, table, 50_001, "small", "z")
 	wantCheckpoint(t, table, checkpoint(4))
 	want(t, neighbour, "k", "v")
 }
