@@ -31,8 +31,8 @@ import (
 // and for as long as a reader stands before them, which may have seen what
 // they delete.
 const (
-	// maxKeys of a pass, at about 40 bytes each.
-	maxKeys = 1 << 20
+	// maxPassKeys in a pass's map, at about 40 bytes each.
+	maxPassKeys = 1 << 20
 	// minDirty bytes are not worth a pass.
 	minDirty = 1 << 20
 	// fullBatch is when a batch that lost nothing is left as it is, rather
@@ -139,7 +139,7 @@ func (x *pass) readKeys(ctx context.Context, stable int64) (upTo int64, err erro
 	full := false
 	upTo = x.from
 	err = x.walk(ctx, x.from, stable, func(b record.Batch) error {
-		if full = len(x.last) >= maxKeys; full {
+		if full = len(x.last) >= x.log.maxKeys; full {
 			return errStop
 		}
 		r := b.Reader()

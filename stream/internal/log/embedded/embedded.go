@@ -92,13 +92,15 @@ func (o Options) withDefaults() (Options, error) {
 
 // Log is a log in a directory. See [log.Log].
 type Log struct {
-	dir    string
-	o      Options
-	id     string
-	db     *pebble.DB
-	fs     guardFS
-	lock   io.Closer
-	logger *slog.Logger
+	dir string
+	o   Options
+	id  string
+	db  *pebble.DB
+	fs  guardFS
+	// maxKeys of a compaction pass.
+	maxKeys int
+	lock    io.Closer
+	logger  *slog.Logger
 
 	// turn is held by the one write that is being prepared and applied.
 	turn chan struct{}
@@ -139,7 +141,7 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		dir: dir, o: o, logger: o.Logger,
+		dir: dir, o: o, logger: o.Logger, maxKeys: maxPassKeys,
 		turn: make(chan struct{}, 1), done: make(chan struct{}),
 		topics: map[string]*topic{}, byID: map[uint32]*topic{}, groups: map[string]*group{},
 		producers: map[string]producerRow{}, undecided: map[string]*txn{}, readers: map[*reader]struct{}{},
