@@ -60,7 +60,7 @@ func (t *Thread) commit(now time.Time) (bool, error) {
 // by its size, or because a task has to be released.
 func (t *Thread) due(now time.Time) bool {
 	return t.stopping || t.full() || now.Sub(t.lastCommit) >= t.cfg.CommitInterval ||
-		slices.ContainsFunc(t.runs, func(r *run) bool { return r.leaving && r.task != nil })
+		slices.ContainsFunc(t.runs, func(r *run) bool { return r.leaving && r.task != nil && (r.moved() || r.staged()) })
 }
 
 // seal closes the open interval; from now on steps go into a new one.

@@ -169,7 +169,7 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 	}
 	c.job = &Job{}
 	t.cfg.Runner.Go("restore", c.job, func(context.Context) error {
-		return t.cfg.Store.Apply([]store.Change{change}, false)
+		return t.cfg.Store.Apply([]store.Change{change}, reached) // a kill must not undo a whole restore
 	})
 	return true, false, nil
 }

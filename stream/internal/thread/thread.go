@@ -204,8 +204,10 @@ func (t *Thread) Owned() []assign.Task {
 // job ends, a Ready channel receives or another method is called.
 func (t *Thread) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	t.takeInbox()
+	// Release stands between decide and commit: where one commit follows the
+	// other, that is the only moment when none is under way.
 	for _, phase := range []func(time.Time) (bool, error){
-		t.produce, t.decide, t.prepare, t.restore, t.fetch, t.process, t.visit, t.commit, t.purge, t.release,
+		t.produce, t.decide, t.release, t.prepare, t.restore, t.fetch, t.process, t.visit, t.commit, t.purge,
 	} {
 		did, err := phase(now)
 		if err != nil {

@@ -172,19 +172,15 @@ func (t *Thread) visitTask(v *Visit, w *visited, now time.Time) (busy bool, err 
 	return true, nil
 }
 
-// visiting tells whether a visit has staged something that is not committed.
+// visiting tells whether a visit has got further than is committed.
 func (t *Thread) visiting() bool {
-	return len(t.visits) > 0 && t.visits[0].begun && !t.allCommitted(t.visits[0])
+	return len(t.visits) > 0 && slices.ContainsFunc(t.visits[0].todo, func(w visited) bool {
+		return w.from != w.committed.from || w.ended != w.committed.ended
+	})
 }
 
 func (t *Thread) allCommitted(v *Visit) bool {
-	for i := range v.todo {
-		w := &v.todo[i]
-		if !w.ended || !w.committed.ended {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(v.todo, func(w visited) bool { return !w.ended || !w.committed.ended })
 }
 
 // markVisits remembers how far the visit has got when an interval is sealed.
