@@ -98,7 +98,10 @@ var ErrDiskFull = errors.New("disk full")
 func (l *Log) failed(why error) {
 	l.mu.Lock()
 	l.die(why)
+	ready := l.moved
+	l.moved = nil
 	l.mu.Unlock()
+	wake(ready)
 }
 
 // pebbleLogger takes what Pebble has to say. Pebble expects Fatalf to end the

@@ -167,6 +167,13 @@ var groupTests = []testCase{
 		f.must(old.Leave(ctx))
 		f.settle(abcd, fresh, other)
 	}},
+	{"a claim waits to be polled while members come and go that do not matter", nil, func(f *fixture) {
+		old := f.join("g", log.JoinOptions{InstanceID: "i"})
+		w := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
+		f.must(old.Leave(ctx))
+		w.Update(nil)
+		f.settle(abcd, w)
+	}},
 	{"a silent member is lost, and comes back as another", canSilence, func(f *fixture) {
 		a := f.topic("t", 1)[0]
 		const timeout = 10 * time.Second
