@@ -117,7 +117,7 @@ func (l *Log) newPass(p *partition) *pass {
 	defer l.mu.Unlock()
 	now := l.o.Now()
 	x := &pass{
-		log: l, partition: p, from: p.clean, upTo: p.stable(), pace: l.newPacer(),
+		log: l, partition: p, from: p.clean, upTo: p.stable(), pace: l.newPacer(p),
 		now: now.UnixMilli(), horizon: now.Add(p.topic.row.DeleteRetention).UnixMilli(),
 		readers: math.MaxInt64,
 		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
@@ -282,12 +282,12 @@ func (x *pass) step(ctx context.Context, r *run) error {
 		return nil // nothing to win
 	}
 	x.changed = false
-	return x.log.write(ctx, func(b *pebble.Batch) (func(), error) { return x.planStep(b, done, batches) })
+	return x.log.writeLazily(ctx, func(b *pebble.Batch) error { return x.planStep(b, done, batches) })
 }
 
-func (x *pass) planStep(b *pebble.Batch, old run, fresh []record.Batch) (func(), error) {
+func (x *pass) planStep(b *pebble.Batch, old run, fresh []record.Batch) error {
 	if x.overtaken(old.first) {
-		return nil, errOvertaken
+		return errOvertaken
 	}
 	at := x.partition.place()
 	for _, kind := range []byte{kindBatch, kindIndex} {
@@ -303,7 +303,7 @@ func (x *pass) planStep(b *pebble.Batch, old run, fresh []record.Batch) (func(),
 	defer x.log.mu.Unlock()
 	x.partition.bytes += bytes
 	set(b, placeKey(kindExtent, at), x.partition.encode())
-	return func() {}, nil
+	return nil
 }
 
 // overtaken tells whether what stood at an offset was purged meanwhile, so that
@@ -341,7 +341,7 @@ func (x *pass) finish(ctx context.Context) error {
 var errStop = errors.New("stop")
 
 // eachBatch calls f for the batches with a base in [from, to), in order, until
-// it returns an error.
+// it returns an error. A batch is valid only during its call.
 func (l *Log) eachBatch(at place, from, to int64, f func(record.Batch) error) (err error) {
 	it, err := l.db.NewIter(&pebble.IterOptions{
 		LowerBound: offsetKey(nil, kindBatch, at, from),
@@ -352,7 +352,11 @@ func (l *Log) eachBatch(at place, from, to int64, f func(record.Batch) error) (e
 	}
 	defer func() { err = errors.Join(err, storageError(it.Close())) }()
 	for ok := it.First(); ok; ok = it.Next() {
-		b, err := readBatch(it)
+		var b record.Batch
+		value, err := it.ValueAndErr()
+		if err == nil {
+			b, err = parseBatch(it.Key(), value)
+		}
 		if err == nil {
 			err = f(b)
 		}
@@ -363,20 +367,27 @@ func (l *Log) eachBatch(at place, from, to int64, f func(record.Batch) error) (e
 	return it.Error()
 }
 
-// A pacer keeps cleaning from taking more than a third of one CPU.
+// A pacer keeps a pass from taking a whole CPU, the less the more there is to
+// win: it rests for up to twice as long as it worked, and not at all in a
+// partition that is all dirty.
 type pacer struct {
-	free  bool // it may take all it wants
+	rests float64 // time to rest, per time worked
 	since time.Time
 }
 
-func (l *Log) newPacer() pacer { return pacer{free: l.o.Deterministic, since: time.Now()} }
+func (l *Log) newPacer(p *partition) pacer {
+	if l.o.Deterministic || p.bytes == 0 {
+		return pacer{}
+	}
+	return pacer{rests: 2 * (1 - float64(p.dirty)/float64(p.bytes)), since: time.Now()}
+}
 
-// rest waits twice as long as has been worked since the last rest.
+// rest waits for its share of the time since the last rest.
 func (p *pacer) rest(ctx context.Context) error {
-	if p.free {
+	if p.rests <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(2 * time.Since(p.since))
+	t := time.NewTimer(time.Duration(p.rests * float64(time.Since(p.since))))
 	defer t.Stop()
 	select {
 	case <-t.C:

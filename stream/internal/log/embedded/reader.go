@@ -223,8 +223,13 @@ func readBatch(it *pebble.Iterator) (record.Batch, error) {
 	if err != nil {
 		return record.Batch{}, storageError(err)
 	}
-	b, err := record.Parse(slices.Clone(value))
-	base := baseOf(it.Key())
+	return parseBatch(it.Key(), slices.Clone(value))
+}
+
+// parseBatch checks the batch under a key.
+func parseBatch(key, value []byte) (record.Batch, error) {
+	b, err := record.Parse(value)
+	base := baseOf(key)
 	if err == nil && b.Base() != base {
 		err = fmt.Errorf("batch has base offset %d", b.Base())
 	}

@@ -67,6 +67,32 @@ func (l *Log) exclusive(p plan) plan {
 	}
 }
 
+// writeLazily makes a change that nobody waits for and that may be lost again
+// in a crash, though not without all that was written after it. It has no step
+// in memory but what its plan takes.
+func (l *Log) writeLazily(ctx context.Context, p func(b *pebble.Batch) error) error {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-l.turn }()
+	l.mu.Lock()
+	err := l.alive()
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	b := l.db.NewBatch()
+	if err := p(b); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := l.db.Apply(b, pebble.NoSync); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
 // apply runs a plan and applies its batch. Without a pending write nothing
 // was done; with one, it must be settled whatever the error. The turn is held.
 func (l *Log) apply(b *pebble.Batch, p plan) (*pending, error) {
