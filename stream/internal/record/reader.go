@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unsafe"
 )
@@ -66,14 +67,15 @@ func (r *Reader) Err() error { return r.err }
 
 // record decodes the next record into r.rec.
 func (r *Reader) record() bool {
-	c := cursor{rest: r.rest}
+	c := cursor{data: r.rest}
 	size := c.varint()
-	if size < 0 || size > int64(len(c.rest)) {
+	if size < 0 || size > int64(len(c.data)-c.at) {
 		return false
 	}
-	r.rest = c.rest[size:]
-	c.rest = c.rest[:size]
-	c.skip() // attributes: none are defined
+	end := c.at + int(size)
+	r.rest = c.data[end:]
+	c.data = c.data[:end]
+	c.at++ // attributes: none are defined
 	time := c.varint()
 	delta := c.varint()
 	if delta <= int64(r.delta) || delta > int64(r.lastDelta) {
@@ -91,13 +93,13 @@ func (r *Reader) record() bool {
 	if n := c.varint(); n != 0 {
 		r.readHeaders(&c, n)
 	}
-	return !c.bad && len(c.rest) == 0
+	return !c.bad && c.at == end
 }
 
 // readHeaders takes the record's headers from the free ones.
 func (r *Reader) readHeaders(c *cursor, n int64) {
 	const minHeader, chunk = 2, 64
-	if n < 0 || n > int64(len(c.rest))/minHeader {
+	if n < 0 || n > int64(len(c.data)-c.at)/minHeader {
 		c.bad = true
 		return
 	}
@@ -113,58 +115,50 @@ func (r *Reader) readHeaders(c *cursor, n int64) {
 	r.rec.Headers = hs
 }
 
-// A cursor takes fields off bytes. Past the end, or at a field that makes no
+// A cursor takes fields off data. Past the end, or at a field that makes no
 // sense, it turns bad and yields zeros.
 type cursor struct {
-	rest []byte
+	data []byte
+	at   int
 	bad  bool
 }
 
-func (c *cursor) skip() {
-	if len(c.rest) == 0 {
-		c.bad = true
-		return
-	}
-	c.rest = c.rest[1:]
-}
-
-// varint takes a zigzag varint. The one-byte case, nearly all there are, is inlined.
+// varint takes a zigzag varint. One or two bytes is what nearly all have.
 func (c *cursor) varint() int64 {
-	if len(c.rest) > 0 && c.rest[0] < 0x80 {
-		u := c.rest[0]
-		c.rest = c.rest[1:]
-		return int64(u>>1) ^ -int64(u&1)
+	if c.at+1 < len(c.data) {
+		u := uint64(c.data[c.at])
+		if u < 0x80 {
+			c.at++
+			return int64(u>>1) ^ -int64(u&1)
+		}
+		if v := uint64(c.data[c.at+1]); v < 0x80 {
+			c.at += 2
+			u = u&0x7f | v<<7
+			return int64(u>>1) ^ -int64(u&1)
+		}
 	}
 	return c.longVarint()
 }
 
 func (c *cursor) longVarint() int64 {
-	var u uint64
-	for i, b := range c.rest {
-		if i == 9 && b > 1 {
-			break
-		}
-		u |= uint64(b&0x7f) << (7 * i)
-		if b < 0x80 {
-			c.rest = c.rest[i+1:]
-			return int64(u>>1) ^ -int64(u&1)
-		}
+	v, n := binary.Varint(c.data[min(c.at, len(c.data)):])
+	if n <= 0 {
+		c.at, c.bad = len(c.data), true
+		return 0
 	}
-	c.rest, c.bad = nil, true
-	return 0
+	c.at += n
+	return v
 }
 
 // bytes takes bytes behind their length; nil for length -1 (Kafka's null).
 func (c *cursor) bytes() []byte {
 	n := c.varint()
-	if n == -1 {
+	if n < 0 || n > int64(len(c.data)-c.at) {
+		c.bad = c.bad || n != -1
 		return nil
 	}
-	if n < 0 || n > int64(len(c.rest)) {
-		c.rest, c.bad = nil, true
-		return nil
-	}
-	b := c.rest[:n:n]
-	c.rest = c.rest[n:]
+	end := c.at + int(n)
+	b := c.data[c.at:end:end]
+	c.at = end
 	return b
 }
