@@ -5,7 +5,8 @@
 export CGO_ENABLED ?= 0
 
 SEEDS    ?= 200
-FUZZTIME ?= 10s
+# In executions: a turn by the clock can fail at its end (go.dev/issue/75804).
+FUZZTIME ?= 30000x
 BINARY   := .build/tagtide
 
 .DEFAULT_GOAL := help
@@ -43,7 +44,7 @@ race: ## the tests under the race detector (needs gcc)
 
 # go test -list prints the names of a package's targets and then the package.
 .PHONY: fuzz
-fuzz: ## a turn of every fuzz target (FUZZTIME=10s each)
+fuzz: ## a turn of every fuzz target (FUZZTIME=30000x each)
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
 	echo "$$list" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, names[i]; n = 0 }' | \
 	while read -r package name; do \
