@@ -69,10 +69,11 @@ func (o *Options) pebble(lock *pebble.Lock, l *pebble.EventListener) *pebble.Opt
 		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: 32,
 	}
-	// Pebble asks the filters of all levels but the last, so that one gets none.
-	for i := range len(po.Levels) - 1 {
-		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
+	// Levels inherit from the one above. Pebble asks the filters of all but the
+	// last one, so that one gets none; and one index block for a whole file saves
+	// each read a step.
+	po.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	po.Levels[0].IndexBlockSize = 256 << 10
 	po.Levels[len(po.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	if o.Deterministic {
 		po.DisableAutomaticCompactions = true
