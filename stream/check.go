@@ -55,11 +55,18 @@ func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
 func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
 	changelog := t.Changelog
 	changelog.Topic = changelog.Topic[strings.LastIndexByte(changelog.Topic, ':')+1:] // without the space of a view or lookup
-	topics, err := DescribeTopics(ctx, l, changelog.Topic)
+	topics, err := l.Topics(ctx, changelog.Topic)
 	if err != nil {
-		return "its topic is not there: the table will be wiped at the next start", nil
+		return "", err
 	}
-	extent := topics[0].Partitions[t.Changelog.Number]
+	if len(topics) == 0 || topics[0].ID != t.Identity.TopicID || topics[0].Partitions != t.Identity.Partitions {
+		return "", nil // a copy of a topic that is no more: the next start drops it
+	}
+	ranges, err := (&probe{log: l}).ends(ctx, changelog.Topic)
+	if err != nil {
+		return "", err
+	}
+	extent := PartitionInfo(ranges[changelog.Number])
 	if t.Checkpoint.Next > extent.Stable {
 		return fmt.Sprintf("the changelog ends before it, at %d", extent.Stable), nil
 	}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type State struct {
 type StateOptions struct {
 	// CacheBytes of memory for reading and writing; default 96 MiB.
 	CacheBytes int64
+	// KeepDamaged makes damaged files an error that wraps [ErrDamaged],
+	// instead of dropping them.
+	KeepDamaged bool
 	// Logger; default slog.Default().
 	Logger *slog.Logger
 }
@@ -39,12 +43,25 @@ func MemoryState() *State { return &State{Store: memstore.New(), id: newInstance
 // be restored from the log. A directory that another process has open gives an
 // error that wraps [ErrInUse].
 func OpenState(dir string, o StateOptions) (*State, error) {
-	if o.Logger == nil {
-		o.Logger = slog.Default()
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	open := pebblestore.OpenOrWipe
+	if o.KeepDamaged {
+		open = func(dir string, o pebblestore.Options) (*pebblestore.Store, string, error) {
+			s, err := pebblestore.Open(dir, o)
+			return s, "", err
+		}
 	}
-	s, err := pebblestore.Open(filepath.Join(dir, "tables"), pebblestore.Options{CacheBytes: o.CacheBytes, Logger: o.Logger})
-	if err != nil {
+	s, wiped, err := open(filepath.Join(dir, "tables"), pebblestore.Options{CacheBytes: o.CacheBytes, Logger: o.Logger})
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	case errors.Is(err, store.ErrDamaged):
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
 		return nil, err
+	}
+	if wiped != "" {
+		o.Logger.Warn("local tables were damaged and are dropped; they will be restored from the log", "directory", dir, "reason", wiped)
 	}
 	id, err := instanceID(filepath.Join(dir, "instance-id"))
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,8 +48,15 @@ type resetCmd struct {
 func (c *resetCmd) Run(ctx context.Context, s std, g *Globals) error {
 	return c.with(g.logger(s.err), func(dir string, l *stream.Log) error {
 		graph := c.graph()
+		gone, err := removed(ctx, l, graph)
+		if err != nil {
+			return err
+		}
 		fmt.Fprintf(s.err, "This makes group %s begin anew. It forgets its positions and deletes its topics\n  %s\nand its local state in %s. The input %s stays and will be counted again from its start.\n",
 			c.Group, strings.Join(graph.OwnTopics(), "\n  "), dir, strings.Join(graph.Inputs(), ", "))
+		if gone > 0 {
+			fmt.Fprintf(s.err, "But the input has lost its first %d records, to its retention or because run --once removes what is counted:\nthey will be missing from the counts. Files can be read once more with --again.\n", gone)
+		}
 		if !c.Yes && !confirmed(s) {
 			return errors.New("nothing was done: the answer was not yes")
 		}
@@ -56,6 +65,17 @@ func (c *resetCmd) Run(ctx context.Context, s std, g *Globals) error {
 		}
 		return errors.Join(os.RemoveAll(filepath.Join(dir, "process")), os.RemoveAll(filepath.Join(dir, "serve")))
 	})
+}
+
+// removed counts the records that an input had and has no more.
+func removed(ctx context.Context, l *stream.Log, g *stream.GroupGraph) (n int64, err error) {
+	topics, err := stream.DescribeTopics(ctx, l, g.Inputs()...)
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			n += p.Start
+		}
+	}
+	return n, err
 }
 
 func confirmed(s std) bool {
@@ -77,16 +97,12 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 	var findings []stream.Finding
 	err := c.with(logger, func(dir string, l *stream.Log) error {
 		for _, name := range []string{"process", "serve"} {
-			state, err := stream.OpenState(filepath.Join(dir, name), stream.StateOptions{Logger: logger})
+			more, err := checkState(ctx, l, filepath.Join(dir, name), logger)
 			if err != nil {
 				return err
 			}
-			more, err := stream.CheckState(ctx, l, state)
 			for _, f := range more {
 				findings = append(findings, stream.Finding{What: name + ": " + f.What, Fault: f.Fault})
-			}
-			if err := errors.Join(err, state.Close()); err != nil {
-				return err
 			}
 		}
 		open, err := stream.CheckOpen(ctx, l)
@@ -102,6 +118,22 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 		return err
 	})
 	return errors.Join(err, c.print(s, findings))
+}
+
+// checkState checks what lies in a directory, and leaves it as it is.
+func checkState(ctx context.Context, l *stream.Log, dir string, logger *slog.Logger) ([]stream.Finding, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	state, err := stream.OpenState(dir, stream.StateOptions{Logger: logger, KeepDamaged: true})
+	if errors.Is(err, stream.ErrDamaged) {
+		return []stream.Finding{{What: "the files", Fault: err.Error() + " (the next start drops them and restores from the log)"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	findings, err := stream.CheckState(ctx, l, state)
+	return findings, errors.Join(err, state.Close())
 }
 
 // print tells the findings; an error if one is a fault.

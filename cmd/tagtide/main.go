@@ -81,7 +81,7 @@ func tagtide(ctx context.Context, args []string, s std) int {
 func exitCode(w io.Writer, err error) int {
 	var usage usageError
 	switch {
-	case err == nil || errors.Is(err, context.Canceled):
+	case err == nil || err == context.Canceled:
 		return exitDone
 	case errors.As(err, &usage):
 		fmt.Fprintf(w, "tagtide: %v (see --help)\n", err)

@@ -179,7 +179,9 @@ func (c *runCmd) runWorks(ctx context.Context, w *works, l listeners, s std) err
 			return err
 		}
 		// What could be read is counted and told, also if not all could.
-		err = errors.Join(err, c.finish(gctx, w, s))
+		if told := c.finish(gctx, w, s); gctx.Err() == nil {
+			err = errors.Join(err, told)
+		}
 		stop()
 		return err
 	})

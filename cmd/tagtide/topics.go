@@ -63,6 +63,9 @@ type topicsCreateCmd struct {
 	topicFlags
 }
 
+// Validate is called by the parser.
+func (c *topicsCreateCmd) Validate() error { return c.topicFlags.validate() }
+
 // Run creates what is missing.
 func (c *topicsCreateCmd) Run(ctx context.Context, s std, g *Globals) error {
 	dir, err := c.dir()

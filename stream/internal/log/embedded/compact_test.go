@@ -327,3 +327,40 @@ func TestRetentionRemovesWhatIsOld(t *testing.T) {
 		now = now.Add(time.Hour)
 	}
 }
+
+func TestRetentionSparesWhatAGroupHasNotHandled(t *testing.T) {
+	ctx := context.Background()
+	now := time.Unix(1600000000, 0)
+	l, err := Open("log", Options{FS: vfs.NewMem(), Deterministic: true, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = l.CreateTopic(ctx, log.Topic{Name: "t", Retention: time.Hour})
+	p, err2 := l.Producer(ctx, "x")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	at := record.Partition{Topic: "t"}
+	nobody := log.GroupClaim{Group: "g", Generation: -1}
+	for n := range int64(10) {
+		b := &record.Builder{}
+		b.Append(now.UnixMilli(), nil, []byte("v"))
+		txn := &log.Txn{Writes: []log.Write{{Partition: at, Records: b}}, Positions: map[record.Partition]int64{at: min(n, 4)}, Claim: nobody}
+		if _, err := p.Commit(ctx, txn); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Minute)
+	}
+	now = now.Add(100 * time.Hour)
+	if err := l.Tick(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ends, err := l.Ends(ctx, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ends[at].Start != 4 {
+		t.Errorf("the partition begins at %d; all is old, but the group is at 4", ends[at].Start)
+	}
+}

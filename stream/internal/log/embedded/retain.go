@@ -13,7 +13,9 @@ import (
 
 // retain removes what is older than its topic keeps records. As a batch goes
 // only with all before it, one record from the future keeps everything behind
-// it; Kafka's retention does the same, by the segment.
+// it; Kafka's retention does the same, by the segment. Unlike Kafka's, it spares
+// what a group that reads the partition has not handled yet: here one process
+// is all there is, so while that is stopped nobody can catch up.
 func (l *Log) retain(ctx context.Context, now time.Time) error {
 	for _, p := range l.retained() {
 		start, err := l.expired(p, now)
@@ -58,10 +60,21 @@ func (l *Log) expired(p *partition, now time.Time) (start int64, err error) {
 func (l *Log) planRetain(b *pebble.Batch, p *partition, start int64) (func(), error) {
 	l.mu.Lock()
 	gone := l.byID[p.topic.id] == nil
-	start = min(start, p.stable())
+	start = min(start, p.stable(), l.handled(p))
 	l.mu.Unlock()
 	if gone {
 		return func() {}, nil
 	}
 	return l.planTrim(b, p, start)
+}
+
+// handled is the least position that a group has in a partition. l.mu is held.
+func (l *Log) handled(p *partition) int64 {
+	least := int64(math.MaxInt64)
+	for _, g := range l.groups {
+		if at, ok := g.positions[p.place()]; ok {
+			least = min(least, at)
+		}
+	}
+	return least
 }
