@@ -50,17 +50,29 @@ const probeEvery = 150 * time.Millisecond
 // as not answering.
 const disconnectedAfter = 5 * time.Second
 
+// measureTimeout bounds one measurement: one that hangs must not pass for news.
+const measureTimeout = time.Second
+
+// describeEvery is how long the numbers of partitions are taken for granted.
+const describeEvery = 10 * time.Second
+
 // A probe measures lag in the background, so that no reader of a view waits
 // for the log.
 //
 // Invariant: it reads in the way of the data, first ends, then positions, from
 // the inputs to the view. In another order a record that hops between two
-// reads would be in neither count, and lag would show a 0 that is not true.
+// reads would be in neither count, and lag would show a 0 that is not true. And
+// ends are ends, not where committed reading ends: behind an open transaction
+// there may be committed records of others, which a Kafka broker hides until
+// it is decided. Lag still gets to 0, for readers pass transaction markers.
 type probe struct {
 	log   log.Log
 	table string
 	graph *GroupGraph
 	next  func() []int64 // of the view, by partition; nil before it has any
+
+	partitions map[string][]record.Partition // by topic, as last described; of the goroutine that measures
+	described  time.Time                     // when partitions was begun
 
 	mu     sync.Mutex
 	result Freshness
@@ -113,8 +125,17 @@ func (p *probe) set(f Freshness) {
 }
 
 // measure counts what lies between the inputs' ends and the view.
-func (p *probe) measure(ctx context.Context) (int64, error) {
-	var lag int64
+func (p *probe) measure(ctx context.Context) (lag int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	defer cancel()
+	if time.Since(p.described) > describeEvery {
+		p.partitions, p.described = map[string][]record.Partition{}, time.Now()
+	}
+	defer func() {
+		if err != nil {
+			p.described = time.Time{} // a topic may have gone, or be another now
+		}
+	}()
 	for _, topic := range p.upstream() {
 		n, err := p.behind(ctx, topic)
 		if err != nil {
@@ -129,7 +150,7 @@ func (p *probe) measure(ctx context.Context) (int64, error) {
 	next := p.next()
 	for i, end := range ends {
 		if i < len(next) {
-			lag += max(0, end.Stable-next[i])
+			lag += max(0, end.End-next[i])
 		}
 	}
 	return lag, nil
@@ -157,10 +178,7 @@ func (p *probe) behind(ctx context.Context, topic string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	partitions := make([]record.Partition, len(ends))
-	for n := range ends {
-		partitions[n] = record.Partition{Topic: topic, Number: int32(n)}
-	}
+	partitions := p.partitions[topic]
 	positions, err := p.stablePositions(ctx, partitions)
 	if err != nil {
 		return 0, err
@@ -171,13 +189,13 @@ func (p *probe) behind(ctx context.Context, topic string) (int64, error) {
 		if !ok {
 			at = end.Start
 		}
-		lag += max(0, end.Stable-at)
+		lag += max(0, end.End-at)
 	}
 	return lag, nil
 }
 
 // stablePositions asks for the group's positions until no transaction holds
-// them. Commits are short, so that is soon.
+// them, or ctx ends. Commits are short, so that is soon.
 func (p *probe) stablePositions(ctx context.Context, partitions []record.Partition) (map[record.Partition]int64, error) {
 	for {
 		positions, err := p.log.Positions(ctx, p.graph.Group(), partitions...)
@@ -194,6 +212,26 @@ func (p *probe) stablePositions(ctx context.Context, partitions []record.Partiti
 
 // ends returns the extents of a topic's partitions, in their order.
 func (p *probe) ends(ctx context.Context, topic string) ([]log.Range, error) {
+	partitions, err := p.describe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	extents, err := p.log.Ends(ctx, partitions...)
+	if err != nil {
+		return nil, err
+	}
+	ranges := make([]log.Range, len(partitions))
+	for n, partition := range partitions {
+		ranges[n] = extents[partition]
+	}
+	return ranges, nil
+}
+
+// describe lists a topic's partitions, in order.
+func (p *probe) describe(ctx context.Context, topic string) ([]record.Partition, error) {
+	if partitions, ok := p.partitions[topic]; ok {
+		return partitions, nil
+	}
 	topics, err := p.log.Topics(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -205,13 +243,6 @@ func (p *probe) ends(ctx context.Context, topic string) ([]log.Range, error) {
 	for n := range partitions {
 		partitions[n] = record.Partition{Topic: topic, Number: int32(n)}
 	}
-	extents, err := p.log.Ends(ctx, partitions...)
-	if err != nil {
-		return nil, err
-	}
-	ranges := make([]log.Range, len(partitions))
-	for n, partition := range partitions {
-		ranges[n] = extents[partition]
-	}
-	return ranges, nil
+	p.partitions[topic] = partitions
+	return partitions, nil
 }

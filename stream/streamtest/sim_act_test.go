@@ -100,9 +100,9 @@ func pick[T any](w *world, from []T) T { return from[w.rng.IntN(len(from))] }
 func (w *world) actWorld(kind int) {
 	switch kind {
 	case actTime:
-		w.advance(time.Duration(w.rng.IntN(40)) * time.Millisecond)
+		w.advance(time.Duration(w.rng.Int64N(int64(w.conf.pace))))
 	case actLong:
-		w.advance(time.Duration(w.rng.IntN(6000)) * time.Millisecond)
+		w.advance(time.Duration(w.rng.Int64N(int64(3 * w.conf.session))))
 	case actJump:
 		w.advance(time.Duration(w.rng.IntN(40)) * time.Hour)
 	case actCompact:

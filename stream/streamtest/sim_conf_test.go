@@ -23,6 +23,7 @@ type conf struct {
 	commit      time.Duration
 	maxStaged   int
 	session     time.Duration
+	pace        time.Duration // at most between two steps of the clock
 	purgeInputs bool
 	smallReads  bool
 
@@ -56,7 +57,9 @@ func drawConf(rng *rand.Rand) *conf {
 		emitters: 1 + rng.IntN(2), views: rng.IntN(3), viewDisk: rng.IntN(2) == 0,
 		posts: 10 + rng.IntN(60), tags: 1 + rng.IntN(12), acts: 150 + rng.IntN(450),
 		commit: []time.Duration{10, 50, 100}[rng.IntN(3)] * time.Millisecond, maxStaged: 1 << 20,
-		session: 2 * time.Second, smallReads: rng.IntN(3) == 0, purgeInputs: rng.IntN(6) == 0,
+		session:    []time.Duration{300 * time.Millisecond, 2 * time.Second}[rng.IntN(2)],
+		pace:       []time.Duration{20, 40, 250}[rng.IntN(3)] * time.Millisecond,
+		smallReads: rng.IntN(3) == 0, purgeInputs: rng.IntN(6) == 0,
 		meanwhile: maybe(0.3), unavailable: maybe(0.2), holes: maybe(0.8), fates: maybe(0.3), poison: maybe(0.3),
 	}
 	c.logCrash, c.onlyPlus = maybe(0.2), rng.IntN(3) == 0

@@ -21,7 +21,7 @@ func (w *world) heal() {
 	c.meanwhile, c.unavailable, c.holes, c.fates = 0, 0, 0, 0
 	w.orphans = nil // lost for good
 	for n, m := range w.members {
-		m.asleep = time.Time{}
+		m.asleep = 0
 		if !m.up() && (n == 0 || w.rng.IntN(2) == 0) {
 			m.start()
 		}

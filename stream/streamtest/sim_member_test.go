@@ -24,7 +24,7 @@ type member struct {
 	disk     *pebblestore.Disk
 	skew     time.Duration
 	stopping bool
-	asleep   time.Time // until when it is not scheduled
+	asleep   int // until how many acts it is not scheduled
 	visits   []func() (bool, error)
 }
 
@@ -37,7 +37,7 @@ func (m *member) start() {
 	w := m.w
 	m.life++
 	m.skew = m.conf.skew
-	m.stopping, m.asleep, m.visits = false, time.Time{}, nil
+	m.stopping, m.asleep, m.visits = false, 0, nil
 	m.wire = &wire{Log: w.log, w: w, owner: m.name}
 	id := m.name
 	if m.conf.disk && m.disk == nil {
@@ -210,16 +210,14 @@ func (m *member) checkReplay(ran []record.Partition) {
 	}
 }
 
-// freeze takes the member off the schedule for so long that it is given up.
+// freeze takes the member off the schedule, mostly for so long that it is given
+// up and others go on with its work.
 func (m *member) freeze() {
-	if m.frozen() {
-		return
-	}
-	m.asleep = m.w.now.Add(time.Duration(m.w.rng.Int64N(int64(3 * m.w.conf.session))))
-	m.w.tracef("%s freezes until %s", m.name, m.asleep.Sub(begun))
+	m.asleep = m.w.acts + 10 + m.w.rng.IntN(200)
+	m.w.tracef("%s freezes for %d acts", m.name, m.asleep-m.w.acts)
 }
 
-func (m *member) frozen() bool { return m.w.now.Before(m.asleep) }
+func (m *member) frozen() bool { return m.w.acts < m.asleep }
 
 // visit asks for a visit of all counts.
 func (m *member) visit() {
