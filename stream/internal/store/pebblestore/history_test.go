@@ -62,7 +62,8 @@ func (h *history) step(begun func()) error {
 	for i := range now {
 		now[i].values = maps.Clone(now[i].values)
 	}
-	sync, call := true, func() error { return nil }
+	sync := true
+	var call func() error
 	switch n := h.rng.IntN(20); {
 	case n < 14:
 		changes := h.changes(&now)
