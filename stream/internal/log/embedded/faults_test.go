@@ -183,7 +183,13 @@ func TestCrashAtTheOutcome(t *testing.T) {
 		embedded.Aborted:    "1..1",
 	} {
 		s := newStage(t)
+		waiting := s.log.NewReader(log.ReaderOptions{})
 		err := s.commit("v", embedded.Fate{Outcome: outcome, Crash: true, After: time.Hour})
+		select {
+		case <-waiting.Ready():
+		default:
+			t.Errorf("outcome %d: who waits is not told", outcome)
+		}
 		if !errors.Is(err, log.ErrInDoubt) {
 			t.Errorf("outcome %d: %v", outcome, err)
 		}
