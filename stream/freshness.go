@@ -129,7 +129,7 @@ func (p *probe) measure(ctx context.Context) (lag int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	if time.Since(p.described) > describeEvery {
-		p.partitions, p.described = map[string][]record.Partition{}, time.Now()
+		p.partitions, p.described = nil, time.Now()
 	}
 	defer func() {
 		if err != nil {
@@ -242,6 +242,9 @@ func (p *probe) describe(ctx context.Context, topic string) ([]record.Partition,
 	partitions := make([]record.Partition, topics[0].Partitions)
 	for n := range partitions {
 		partitions[n] = record.Partition{Topic: topic, Number: int32(n)}
+	}
+	if p.partitions == nil {
+		p.partitions = map[string][]record.Partition{}
 	}
 	p.partitions[topic] = partitions
 	return partitions, nil

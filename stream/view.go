@@ -171,9 +171,9 @@ func (v *View[V]) Freshness() Freshness {
 	f.Progress = 1
 	if f.State == Restoring {
 		f.Progress, f.ToGo = 0, p.ToGo
-		if p.Done > 0 {
+		if began := v.began.Load(); began != nil && p.Done > 0 {
 			f.Progress = float64(p.Done) / float64(p.Done+p.ToGo)
-			f.ETA = time.Duration(float64(time.Since(*v.began.Load())) * float64(p.ToGo) / float64(p.Done))
+			f.ETA = time.Duration(float64(time.Since(*began)) * float64(p.ToGo) / float64(p.Done))
 		}
 	}
 	return f
