@@ -220,7 +220,7 @@ func (t *Thread) drop() {
 	if t.spare != nil {
 		t.spare.Reset()
 	}
-	t.rewindVisits()
+	t.dropVisits()
 	for _, r := range t.runs {
 		if r.task != nil {
 			t.rewind(r)

@@ -101,6 +101,7 @@ type Thread struct {
 	owned []assign.Task // guarded by mu; the published copy of what is in runs
 
 	claim    log.GroupClaim
+	claimed  bool // wanted is what the group gave us last, even if nothing
 	lost     bool // the claim is gone: drop everything
 	wanted   []assign.Task
 	runs     []*run
@@ -125,13 +126,14 @@ type Thread struct {
 }
 
 type inbox struct {
-	claim  log.GroupClaim
-	tasks  []assign.Task
-	lost   bool
-	fresh  bool
-	stop   bool
-	visits []*Visit
-	closed bool
+	claim   log.GroupClaim
+	claimed bool // claim is there, and not lost
+	tasks   []assign.Task
+	lost    bool
+	fresh   bool
+	stop    bool
+	visits  []*Visit
+	closed  bool
 }
 
 // New returns a thread without tasks.
@@ -161,13 +163,13 @@ func (t *Thread) Ready() (inputs, restores <-chan struct{}) {
 // Assign tells the thread what it owns now, under which claim. Tasks it has
 // and that are not named are finished and released; see Owned.
 func (t *Thread) Assign(claim log.GroupClaim, tasks []assign.Task) {
-	t.ask(func(in *inbox) { in.claim, in.tasks, in.fresh = claim, slices.Clone(tasks), true })
+	t.ask(func(in *inbox) { in.claim, in.claimed, in.tasks, in.fresh = claim, true, slices.Clone(tasks), true })
 }
 
 // Lose tells the thread that its claim is gone: all its tasks may be somebody
 // else's already, so it drops what is not committed and releases them.
 func (t *Thread) Lose() {
-	t.ask(func(in *inbox) { in.lost, in.fresh, in.tasks = true, true, nil })
+	t.ask(func(in *inbox) { in.lost, in.claimed, in.fresh, in.tasks = true, false, true, nil })
 }
 
 // Stop asks the thread to commit what it has stepped and release its tasks.
@@ -231,6 +233,7 @@ func (t *Thread) takeInbox() {
 		return
 	}
 	t.lost = t.lost || in.lost
+	t.claimed = in.claimed
 	if in.claim.Group != "" {
 		t.claim = in.claim
 	}

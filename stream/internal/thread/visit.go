@@ -35,7 +35,7 @@ type visited struct {
 	committed visitMark
 }
 
-// visitMark is a place to go back to when an interval is dropped.
+// visitMark is how far a visit had got in one task when an interval was sealed.
 type visitMark struct {
 	visit *Visit
 	todo  int
@@ -119,8 +119,13 @@ func (t *Thread) endVisits() {
 }
 
 // beginVisit begins a visit when everything that was stepped before it was
-// asked for is in the store, because that is where it looks for keys.
+// asked for is in the store, because that is where it looks for keys: after as
+// many commits as that takes, or when nothing is uncommitted. Before the first
+// claim, and after a lost one, it waits: that there is no task then is not news.
 func (t *Thread) beginVisit(v *Visit) bool {
+	if !t.claimed {
+		return false
+	}
 	if !v.asked {
 		v.asked, v.after = true, t.count.commits
 		if t.committing != nil {
@@ -130,7 +135,10 @@ func (t *Thread) beginVisit(v *Visit) bool {
 			v.after++
 		}
 	}
-	if v.begun = t.count.commits >= v.after; !v.begun {
+	// A commit under way makes its tasks look dirty. If they are not once it
+	// has settled, no other commit will come.
+	idle := t.committing == nil && !t.dirty()
+	if v.begun = idle || t.count.commits >= v.after; !v.begun {
 		return false
 	}
 	for _, r := range t.runs {
@@ -204,14 +212,18 @@ func (t *Thread) settleVisits(marks []visitMark) {
 	}
 }
 
-// rewindVisits takes the visits back to what is committed, which all is in the
-// store when the tasks run again.
-func (t *Thread) rewindVisits() {
+// errOutcomeUnknown ends a visit whose commit was in doubt. It is not begun
+// again from what is known to be committed: a key could be visited twice.
+var errOutcomeUnknown = errors.New("the outcome of the visit is unknown: some keys may have been visited, others not")
+
+// dropVisits ends the visit that had uncommitted work. The others may begin as
+// soon as the tasks run again: then all that is committed is in the store.
+func (t *Thread) dropVisits() {
+	if t.visiting() {
+		t.visits[0].finish(errOutcomeUnknown)
+		t.visits = t.visits[1:]
+	}
 	for _, v := range t.visits {
 		v.after = 0
-		for i := range v.todo {
-			w := &v.todo[i]
-			w.from, w.ended = w.committed.from, w.committed.ended
-		}
 	}
 }
