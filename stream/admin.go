@@ -35,7 +35,7 @@ func DescribeTopics(ctx context.Context, l *Log, names ...string) ([]TopicInfo, 
 	for _, t := range topics {
 		there[t.Name] = true
 		info := TopicInfo{Name: t.Name, Cleanup: cleanup(t.Cleanup), Retention: t.Retention}
-		ranges, err := (&probe{log: l}).ends(ctx, t.Name)
+		ranges, err := newProbe(l, "", nil, nil).ends(ctx, t.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +194,7 @@ func ResetGroup(ctx context.Context, l *Log, g *GroupGraph) error {
 
 // Backlog counts the records, by position, that a group has not handled yet.
 func Backlog(ctx context.Context, l *Log, g *GroupGraph) (int64, error) {
-	p := &probe{log: l, graph: g}
+	p := newProbe(l, "", g, nil)
 	var n int64
 	for _, topic := range p.upstream() {
 		behind, err := p.behind(ctx, topic)

@@ -62,7 +62,7 @@ func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault stri
 	if len(topics) == 0 || topics[0].ID != t.Identity.TopicID || topics[0].Partitions != t.Identity.Partitions {
 		return "", nil // a copy of a topic that is no more: the next start drops it
 	}
-	ranges, err := (&probe{log: l}).ends(ctx, changelog.Topic)
+	ranges, err := newProbe(l, "", nil, nil).ends(ctx, changelog.Topic)
 	if err != nil {
 		return "", err
 	}
