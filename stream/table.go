@@ -88,8 +88,7 @@ func (t *Table[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
 
 // Set writes under a key, in the partition of the record being handled. Unless
 // the key belongs there by its hash, readers of the topic cannot find it by
-// key; that is right for totals of a partition, say. It keeps key until the
-// commit, so key must not change.
+// key; that is right for totals of a partition, say. It copies key.
 func (t *Table[V]) Set(ctx Context, key string, value V) error {
 	if err := t.writable(); err != nil {
 		return err

@@ -19,20 +19,23 @@ type cache struct {
 // cacheOverhead is about what an entry costs beside its bytes.
 const cacheOverhead = 90
 
+func cost(key string, value []byte) int { return len(key) + len(value) + cacheOverhead }
+
 func (c *cache) get(key string) ([]byte, bool) {
 	if v, ok := c.young[key]; ok {
 		return v, true
 	}
 	v, ok := c.old[key]
 	if ok {
-		c.put(key, v)
+		c.put(strings.Clone(key), v)
 	}
 	return v, ok
 }
 
-// put keeps a copy of key, and value itself.
+// put adds a key that is not in the young generation. It keeps key and value
+// themselves.
 func (c *cache) put(key string, value []byte) {
-	size := len(key) + len(value) + cacheOverhead
+	size := cost(key, value)
 	if size > c.limit/2 {
 		c.complete = false
 		return
@@ -44,22 +47,24 @@ func (c *cache) put(key string, value []byte) {
 	if c.young == nil {
 		c.young = make(map[string][]byte, len(c.old))
 	}
-	c.young[strings.Clone(key)] = value
+	c.young[key] = value
 	c.bytes += size
 }
 
-// update takes over a committed write.
+// update takes over a committed write. It keeps key, and copies value.
 func (c *cache) update(key string, value []byte) {
-	if value == nil {
-		delete(c.young, key)
-		delete(c.old, key)
-		return
-	}
 	if v, ok := c.young[key]; ok {
-		c.bytes += len(value) - len(v)
-		c.young[key] = append(v[:0], value...)
-		return
+		rest := c.bytes - cost(key, v)
+		if value != nil && rest+cost(key, value) <= c.limit/2 {
+			c.young[key] = append(v[:0], value...)
+			c.bytes = rest + cost(key, value)
+			return
+		}
+		delete(c.young, key)
+		c.bytes = rest
 	}
 	delete(c.old, key)
-	c.put(key, append([]byte(nil), value...))
+	if value != nil {
+		c.put(key, append([]byte(nil), value...))
+	}
 }

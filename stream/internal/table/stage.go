@@ -3,6 +3,7 @@ package table
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -61,6 +62,8 @@ func (s *Stage) set(key string, value []byte, timestamp int64) {
 }
 
 // add makes an entry, reusing the buffer of one that was there before a reset.
+// It copies key: one of a fetched record would keep its whole batch in memory
+// until the commit, and longer in the cache.
 func (s *Stage) add(key string) int32 {
 	i := len(s.entries)
 	if i < cap(s.entries) {
@@ -69,6 +72,7 @@ func (s *Stage) add(key string) int32 {
 	} else {
 		s.entries = append(s.entries, Staged{})
 	}
+	key = strings.Clone(key)
 	s.entries[i].Key = key
 	s.index[key] = int32(i)
 	s.bytes += len(key) + entryOverhead
@@ -120,12 +124,21 @@ func (s *Stage) rollback() {
 	s.mark()
 }
 
-// reset empties the stage and keeps its memory, but not the keys, which may
-// pin fetched batches.
+// keepBuffer is the largest buffer that outlives a reset: which entry gets which
+// key changes with every interval, so a few large values would in time leave a
+// large buffer with every entry.
+const keepBuffer = 1 << 10
+
+// reset empties the stage and keeps its memory, but neither the keys, which the
+// cache may have taken over, nor large buffers.
 func (s *Stage) reset() {
 	clear(s.index)
 	for i := range s.entries {
-		s.entries[i] = Staged{buf: s.entries[i].buf}
+		buf := s.entries[i].buf
+		if cap(buf) > keepBuffer {
+			buf = nil
+		}
+		s.entries[i] = Staged{buf: buf}
 	}
 	s.entries, s.bytes = s.entries[:0], 0
 	s.mark()

@@ -12,6 +12,7 @@ package table
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tagtide/tagtide/stream/internal/store"
 )
@@ -32,9 +33,6 @@ func New(kept store.Table, cacheBytes int) *Table {
 	empty := kept.Checkpoint() == store.Checkpoint{}
 	return &Table{kept: kept, open: newStage(), spare: newStage(), cache: cache{limit: cacheBytes, complete: empty && cacheBytes > 0}}
 }
-
-// Kept returns the table's bytes in the store.
-func (t *Table) Kept() store.Table { return t.kept }
 
 // Get returns the value of key as this task sees it: its own staged writes,
 // then what is committed. The bytes are valid until the next Set of the key.
@@ -58,13 +56,13 @@ func (t *Table) Get(key string) (value []byte, ok bool, err error) {
 		return nil, false, fmt.Errorf("read table %s: %w", t.kept.Changelog().Topic, err)
 	}
 	if ok {
-		t.cache.put(key, value)
+		t.cache.put(strings.Clone(key), value)
 	}
 	return value, ok, nil
 }
 
-// Set stages a write, or with a nil value a delete. It copies value; it keeps
-// key, which must not change. timestamp is in Unix milliseconds.
+// Set stages a write, or with a nil value a delete. It copies key and value.
+// timestamp is in Unix milliseconds.
 func (t *Table) Set(key string, value []byte, timestamp int64) { t.open.set(key, value, timestamp) }
 
 // Mark begins a step: Rollback goes back to here.
@@ -122,13 +120,4 @@ func (t *Table) Applied() {
 	}
 	t.sealed.reset()
 	t.spare, t.sealed = t.sealed, nil
-}
-
-// Drop forgets all staged writes, sealed and open.
-func (t *Table) Drop() {
-	t.open.reset()
-	if t.sealed != nil {
-		t.sealed.reset()
-		t.spare, t.sealed = t.sealed, nil
-	}
 }
