@@ -65,7 +65,7 @@ func (c *combined[V]) Rollback() {
 	c.Mark()
 }
 
-func (c *combined[V]) Flush(emit func(key string, value []byte, timestamp int64)) error {
+func (c *combined[V]) Flush(emit func(key string, value []byte, timestamp int64) error) error {
 	var scratch []byte
 	for i := range c.entries {
 		e := &c.entries[i]
@@ -73,7 +73,9 @@ func (c *combined[V]) Flush(emit func(key string, value []byte, timestamp int64)
 		if err != nil {
 			return fmt.Errorf("key %.100q: %w", e.key, err)
 		}
-		emit(e.key, data, e.timestamp)
+		if err := emit(e.key, data, e.timestamp); err != nil {
+			return err
+		}
 		scratch = data
 	}
 	c.Reset()

@@ -12,6 +12,10 @@ import (
 // A Step handles one record. An error undoes all it did, and the record is
 // treated as the processor's policy says: by default it goes to the
 // dead-letter topic and the group goes on. So does a panic.
+//
+// What a step writes is a record: key, value and headers may have 8 MiB
+// together, in outputs, loops and tables, and more is an error. A record whose
+// dead letter would be larger goes there without its value.
 type Step[V any] func(ctx Context, value V) error
 
 // An InputEdge is a topic the group reads.
@@ -112,8 +116,7 @@ func emit[V any](ctx Context, topic string, c codec.Codec[V], key string, value 
 	for _, h := range headers {
 		hs = append(hs, record.Header(h))
 	}
-	ctx.c.Sink().Emit(topic, []byte(key), data, ctx.c.Timestamp(), hs)
-	return nil
+	return ctx.c.Sink().Emit(topic, []byte(key), data, ctx.c.Timestamp(), hs)
 }
 
 // An OutputEdge is a topic the group writes.

@@ -100,11 +100,15 @@ func (c *Context) Get(tab int, name, key string) ([]byte, bool, error) {
 	return value, ok, nil
 }
 
-// Set stages a write to a table, or with a nil value a delete. key is kept.
+// Set stages a write to a table, or with a nil value a delete. key is kept. A
+// record over [MaxRecord] is an error.
 func (c *Context) Set(tab int, name, key string, value []byte) error {
 	t := c.task.Tables[tab]
 	if t == nil {
 		return c.undeclared(name)
+	}
+	if err := CheckSize(name, len(key)+len(value)); err != nil {
+		return err
 	}
 	t.Set(key, value, c.time)
 	return nil

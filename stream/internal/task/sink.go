@@ -1,7 +1,9 @@
 package task
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
 )
@@ -32,8 +34,9 @@ type Combiner interface {
 	// Mark begins a step; Rollback undoes what was added since.
 	Mark()
 	Rollback()
-	// Flush emits the combined values and empties the combiner.
-	Flush(emit func(key string, value []byte, timestamp int64)) error
+	// Flush emits the combined values and empties the combiner. It passes on
+	// an error of emit.
+	Flush(emit func(key string, value []byte, timestamp int64) error) error
 	// Bytes is about how much memory the values hold.
 	Bytes() int
 	// Reset empties the combiner without emitting.
@@ -46,16 +49,49 @@ func NewSink(partitions map[string]int32, combiners []Combiner) *Sink {
 	return &Sink{partitions: partitions, builders: map[record.Partition]*output{}, combiners: combiners}
 }
 
-// Combiner returns the combiner of an edge.
-func (s *Sink) Combiner(edge int) Combiner { return s.combiners[edge] }
+// Combiner returns the combiner of an edge, nil if there is none.
+func (s *Sink) Combiner(edge int) Combiner {
+	if edge < 0 || edge >= len(s.combiners) {
+		return nil
+	}
+	return s.combiners[edge]
+}
 
-// Partitions returns the number of partitions of a topic that may be written.
-func (s *Sink) Partitions(topic string) int32 { return s.partitions[topic] }
+// MaxRecord is how many bytes a record that is written may have, its key, value
+// and headers together. A batch has at least one record, and the embedded log
+// takes batches of 32 MiB; what is refused here fails one step, what the log
+// refuses at the commit would fail the group, and again after every restart.
+const MaxRecord = 8 << 20
+
+// CheckSize returns an error if a record for a topic is larger than MaxRecord.
+func CheckSize(topic string, size int) error {
+	if size > MaxRecord {
+		return fmt.Errorf("a record of %d bytes for %s: at most %d are taken", size, topic, MaxRecord)
+	}
+	return nil
+}
+
+// sizeOf is the size that MaxRecord bounds.
+func sizeOf(key, value []byte, headers []record.Header) int {
+	const overhead = 10 // of a header's lengths
+	n := len(key) + len(value)
+	for i := range headers {
+		n += len(headers[i].Key) + len(headers[i].Value) + overhead
+	}
+	return n
+}
 
 // Emit appends a record to the partition of its key; a nil key goes to the
-// partitions in turn. All bytes are copied.
-func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []record.Header) {
+// partitions in turn. All bytes are copied. A record over [MaxRecord] is an
+// error, and one for a topic that the group does not know a [Fatal] one.
+func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []record.Header) error {
 	n := s.partitions[topic]
+	if n <= 0 {
+		return &Fatal{fmt.Errorf("a step writes to topic %s, which its group does not know: name its edge in DefineGroup", topic)}
+	}
+	if err := CheckSize(topic, sizeOf(key, value, headers)); err != nil {
+		return err
+	}
 	p := record.Partition{Topic: topic}
 	if key != nil {
 		p.Number = record.FNV(key, n)
@@ -64,6 +100,7 @@ func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []
 		p.Number = s.round
 	}
 	s.append(p, key, value, timestamp, headers)
+	return nil
 }
 
 func (s *Sink) append(p record.Partition, key, value []byte, timestamp int64, headers []record.Header) {
@@ -84,15 +121,44 @@ func (s *Sink) append(p record.Partition, key, value []byte, timestamp int64, he
 
 // dead appends a record that could not be handled, with its bytes as they are
 // and headers that say where it lies and what was wrong. The record's own
-// headers follow, so that it can be replayed.
-func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause error) {
-	headers := append([]record.Header{
+// headers follow, so that it can be replayed. Of a record that would be over
+// MaxRecord so, the header "dropped" names what was left out.
+func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause error) error {
+	about := []record.Header{
 		{Key: "topic", Value: []byte(from.Topic)},
 		{Key: "partition", Value: strconv.AppendInt(nil, int64(from.Number), 10)},
 		{Key: "offset", Value: strconv.AppendInt(nil, r.Offset, 10)},
-		{Key: "error", Value: []byte(cause.Error())},
-	}, r.Headers...)
-	s.Emit(topic, r.Key, r.Value, r.Timestamp, headers)
+		{Key: "error", Value: []byte(Brief(cause))},
+	}
+	key, value, own := r.Key, r.Value, r.Headers
+	const room = 4 << 10 // for what about has and gets
+	for _, drop := range []struct {
+		what string
+		do   func()
+	}{
+		{"value", func() { value = nil }},
+		{"headers", func() { own = nil }},
+		{"key", func() { key = nil }},
+	} {
+		if sizeOf(key, value, own)+room <= MaxRecord {
+			break
+		}
+		drop.do()
+		about = append(about, record.Header{Key: "dropped", Value: []byte(drop.what)})
+	}
+	return s.Emit(topic, key, value, r.Timestamp, append(about, own...))
+}
+
+// maxErrorText is how much of an error a dead letter or a line of the log has.
+const maxErrorText = 1 << 10
+
+// Brief is the beginning of an error's text: some quote what they are about.
+func Brief(err error) string {
+	text := err.Error()
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "")
 }
 
 func (s *Sink) mark() {
@@ -138,8 +204,8 @@ func (s *Sink) Flush(topics []string) error {
 		if c == nil {
 			continue
 		}
-		err := c.Flush(func(key string, value []byte, timestamp int64) {
-			s.Emit(topics[edge], []byte(key), value, timestamp, nil)
+		err := c.Flush(func(key string, value []byte, timestamp int64) error {
+			return s.Emit(topics[edge], []byte(key), value, timestamp, nil)
 		})
 		if err != nil {
 			return err

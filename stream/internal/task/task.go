@@ -137,7 +137,9 @@ func (t *Task) fail(s *Source, r *record.Record, cause error) error {
 	}
 	t.stats.Dead++
 	t.ctx.begin(s, r)
-	t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause)
+	if err := t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause); err != nil {
+		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
+	}
 	if s.Dead == nil {
 		return nil
 	}
