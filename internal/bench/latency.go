@@ -20,7 +20,7 @@ import (
 
 // latency measures requests for the top ten over HTTP, one after another, to
 // the real program, while a million hashtags are there and the main data set
-// is being counted on top of them.
+// is being counted on top of them, 40,000 posts a second.
 func (b bench) latency(ctx context.Context) (result, error) {
 	program, url, err := b.startProgram(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func (b bench) startProgram(ctx context.Context) (*exec.Cmd, string, error) {
 		return nil, "", fmt.Errorf("build tagtide: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, binary, "run", "--data-dir", b.file("data"), "--log-level", "warn",
-		"--source", "file", "--input", b.file("tweets.jsonl"), "--listen", "127.0.0.1:0")
+		"--source", "file", "--input", b.file("tweets.jsonl"), "--rate", "40000", "--listen", "127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, "", err
@@ -71,10 +71,14 @@ func (b bench) startProgram(ctx context.Context) (*exec.Cmd, string, error) {
 	}
 }
 
+// askFor is for how long the top ten is asked for.
+const askFor = 8 * time.Second
+
 // ask asks for the top ten from when more than from posts are counted until
-// all are, and returns how long each answer took.
+// all are or askFor is over, and returns how long each answer took.
 func ask(url string, from, all int64) (times []time.Duration, err error) {
-	for last := time.Now(); ; {
+	begun := time.Now()
+	for last := begun; time.Since(begun) < askFor; {
 		if time.Since(last) > 100*time.Millisecond {
 			last = time.Now()
 			posts, err := counted(url)
@@ -83,7 +87,7 @@ func ask(url string, from, all int64) (times []time.Duration, err error) {
 			}
 			if err != nil || posts <= from {
 				time.Sleep(10 * time.Millisecond) // being restored, or not begun
-				times = nil
+				times, begun = nil, time.Now()
 				continue
 			}
 		}
@@ -94,6 +98,7 @@ func ask(url string, from, all int64) (times []time.Duration, err error) {
 		times = append(times, took)
 		time.Sleep(500 * time.Microsecond) // a client, not an attack
 	}
+	return times, nil
 }
 
 func top(url string) (time.Duration, error) {
