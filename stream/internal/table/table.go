@@ -34,6 +34,9 @@ func New(kept store.Table, cacheBytes int) *Table {
 	return &Table{kept: kept, open: newStage(), spare: newStage(), cache: cache{limit: cacheBytes, complete: empty && cacheBytes > 0}}
 }
 
+// Kept returns the table's bytes in the store.
+func (t *Table) Kept() store.Table { return t.kept }
+
 // Get returns the value of key as this task sees it: its own staged writes,
 // then what is committed. The bytes are valid until the next Set of the key.
 func (t *Table) Get(key string) (value []byte, ok bool, err error) {
