@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/tagtide/tagtide/stream/internal/assign"
@@ -51,21 +52,47 @@ func New(cfg Config) (*Instance, error) {
 	return i, nil
 }
 
-// divide is the group's assignor. A member that cannot be understood, of
-// another version say, is given nothing.
+// divide is the group's assignor. While there is a member that cannot be
+// understood, of another version say, nothing moves: it may be working on
+// anything that nobody else owns, so it is given again what it was given last,
+// and the others keep what they have.
 func divide(members []log.MemberInfo, tasks []assign.Task) map[string][]byte {
 	var known []assign.Member
+	plan := map[string][]byte{}
 	for _, m := range members {
 		owns, err := owned(m)
-		if err == nil {
-			known = append(known, assign.Member{ID: m.ID, Owns: owns})
+		if err != nil {
+			plan[m.ID] = m.Assignment
+			continue
 		}
+		known = append(known, assign.Member{ID: m.ID, Owns: owns})
 	}
-	plan := map[string][]byte{}
-	for id, order := range assign.Plan(known, tasks) {
+	orders := assign.Plan(known, tasks)
+	if len(plan) > 0 {
+		orders = standing(known, tasks)
+	}
+	for id, order := range orders {
 		plan[id] = assign.EncodeOrder(order)
 	}
 	return plan
+}
+
+// standing is the plan in which every member keeps what it alone owns.
+func standing(members []assign.Member, tasks []assign.Task) map[string]assign.Order {
+	owners := map[assign.Task]int{}
+	for _, m := range members {
+		for _, t := range m.Owns {
+			owners[t]++
+		}
+	}
+	orders := map[string]assign.Order{}
+	for _, m := range members {
+		keep := slices.DeleteFunc(slices.Clone(tasks), func(t assign.Task) bool {
+			return owners[t] != 1 || !slices.Contains(m.Owns, t)
+		})
+		maps.Copy(orders, assign.Plan([]assign.Member{m}, keep))
+	}
+	return orders
 }
 
 // owned is what a member may own: what it reports, and unless it has seen the
@@ -119,6 +146,11 @@ func (i *Instance) take(c log.Claim) error {
 	order, err := assign.DecodeOrder(c.Assignment)
 	if err != nil {
 		return fmt.Errorf("assignment of group %s: %w", i.cfg.Group, err)
+	}
+	for _, t := range order.Tasks {
+		if !slices.Contains(i.cfg.Tasks, t) {
+			return fmt.Errorf("assignment of group %s: task %s is not one of this program's; all instances must run the same graph over the same topics", i.cfg.Group, t)
+		}
 	}
 	i.given, i.seen, i.release = order.Tasks, assign.Sum(c.Assignment), len(order.Release) > 0
 	for n, tasks := range i.spread() {
