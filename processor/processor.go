@@ -40,7 +40,7 @@ func Graph(o Options) *stream.GroupGraph {
 	g.counts = stream.Persist(codec.Int64)
 	g.totals = stream.NamedTable(totals.Table, codec.Int64)
 	g.loop = stream.Loop(codec.Int64, g.count, g.counts).Combine(sum)
-	posts := stream.Input(o.Input, codec.Bytes, g.post, g.totals).OnDead(g.dead)
+	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead)
 	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.totals)
 }
 

@@ -48,11 +48,16 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-func TestBytesDecodeReturnsTheDataItself(t *testing.T) {
+func TestBytesAreCopiedAndBorrowedAreNot(t *testing.T) {
 	data := []byte("abc")
-	got, _ := codec.Bytes.Decode(data)
-	if &got[0] != &data[0] {
-		t.Error("Decode copied")
+	if got, _ := codec.Bytes.Decode(data); &got[0] == &data[0] {
+		t.Error("Bytes did not copy")
+	}
+	if got, _ := codec.Borrowed.Decode(data); &got[0] != &data[0] {
+		t.Error("Borrowed copied")
+	}
+	if got, _ := codec.Bytes.Decode([]byte{}); got == nil {
+		t.Error("an empty value became nil")
 	}
 }
 
