@@ -9,7 +9,10 @@ import (
 // A Context is what a step knows of the record it handles. It is valid during
 // the step only, and all that is done through it is undone if the step returns
 // an error.
-type Context struct{ c *task.Context }
+type Context struct {
+	c     *task.Context
+	graph *GroupGraph // that runs; edges of another are refused
+}
 
 // A Header of a record.
 type Header struct {

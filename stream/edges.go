@@ -27,14 +27,19 @@ type InputEdge[V any] struct {
 // Input reads a topic, each record once. Values that do not decode are treated
 // like a step that returned an error. The step may use the tables it names.
 func Input[V any](topic string, c codec.Codec[V], step Step[V], tables ...Stateful) *InputEdge[V] {
-	return &InputEdge[V]{source: source{topic: topic, step: decoded(c, step), tables: tables}}
+	e := &InputEdge[V]{source: source{topic: topic, tables: tables}}
+	e.step = decoded(&e.place, c, step)
+	return e
 }
 
 // OnDead sets a step for records of this input that become dead letters: it
 // runs in their place, in the same transaction, with their bytes. It is for
-// counting them, and should not fail.
+// counting them, and should not fail. It comes before DefineGroup.
 func (e *InputEdge[V]) OnDead(step Step[[]byte]) *InputEdge[V] {
-	e.dead = decoded(codec.Bytes, step)
+	if e.graph != nil {
+		e.graph.fail("OnDead of the input %s comes too late: call it before DefineGroup", e.topic)
+	}
+	e.dead = decoded(&e.place, codec.Bytes, step)
 	return e
 }
 
@@ -44,14 +49,14 @@ func (e *InputEdge[V]) addTo(g *GroupGraph) {
 	}
 }
 
-// decoded makes a step of typed values one of records.
-func decoded[V any](c codec.Codec[V], step Step[V]) task.Step {
+// decoded makes a step of typed values, of the edge at p, one of records.
+func decoded[V any](p *place, c codec.Codec[V], step Step[V]) task.Step {
 	return func(ctx *task.Context) error {
 		value, err := c.Decode(ctx.Value())
 		if err != nil {
 			return fmt.Errorf("decode: %w", err)
 		}
-		return step(Context{ctx}, value)
+		return step(Context{ctx, p.graph}, value)
 	}
 }
 
@@ -68,12 +73,18 @@ type LoopEdge[V any] struct {
 
 // Loop makes the group's loop. A group has at most one.
 func Loop[V any](c codec.Codec[V], step Step[V], tables ...Stateful) *LoopEdge[V] {
-	return &LoopEdge[V]{source: source{loop: true, step: decoded(c, step), tables: tables}, codec: c, edge: -1}
+	e := &LoopEdge[V]{source: source{loop: true, tables: tables}, codec: c, edge: -1}
+	e.step = decoded(&e.place, c, step)
+	return e
 }
 
 // Combine folds what is sent to one key within one transaction into one value,
 // so that a key in great demand costs one record per commit, not one per use.
 // f must be associative, and values must not be changed after they were sent.
+//
+// What a key's values have come to is encoded each time it grows, so that one
+// that cannot be encoded, or is too large, is the fault of the step that made
+// it so, as without Combine: combined values should be small.
 func (e *LoopEdge[V]) Combine(f func(a, b V) V) *LoopEdge[V] {
 	e.combine = f
 	return e
@@ -89,19 +100,18 @@ func (e *LoopEdge[V]) addTo(g *GroupGraph) {
 		if e.combine == nil {
 			return nil
 		}
-		return &combined[V]{codec: e.codec, combine: e.combine, index: map[string]int32{}}
+		return &combined[V]{topic: e.topic, codec: e.codec, combine: e.combine, index: map[string]int32{}}
 	})
 	g.addSource(e.source)
 }
 
 // Loopback sends a value to another key of the group. It copies key.
 func (e *LoopEdge[V]) Loopback(ctx Context, key string, value V) error {
-	if e.graph == nil {
+	if !e.of(ctx) {
 		return missing("a loop")
 	}
 	if e.combine != nil {
-		ctx.c.Sink().Combiner(e.edge).(*combined[V]).add(key, value, ctx.c.Timestamp())
-		return nil
+		return ctx.c.Sink().Combiner(e.edge).(*combined[V]).add(key, value, ctx.c.Timestamp())
 	}
 	return emit(ctx, e.topic, e.codec, key, value)
 }
@@ -139,7 +149,7 @@ func (e *OutputEdge[V]) addTo(g *GroupGraph) {
 
 // Emit writes a record, in the transaction of the record being handled.
 func (e *OutputEdge[V]) Emit(ctx Context, key string, value V, headers ...Header) error {
-	if e.graph == nil {
+	if !e.of(ctx) {
 		return missing("the output " + e.topic)
 	}
 	return emit(ctx, e.topic, e.codec, key, value, headers...)
@@ -152,19 +162,26 @@ func Visit[V any](name string, t *Table[V], step Step[V]) Edge {
 }
 
 type visitEdge[V any] struct {
+	place
 	name  string
 	table *Table[V]
 	step  Step[V]
 }
 
 func (e *visitEdge[V]) addTo(g *GroupGraph) {
+	if !e.enter(g, "the visit "+e.name) {
+		return
+	}
+	if _, twice := g.visitors[e.name]; twice {
+		g.fail("two visits are named %q", e.name)
+	}
 	e.table.addTo(g)
 	g.visitors[e.name] = visitor{table: e.table.index, step: func(c *task.Context) error {
-		value, ok, err := e.table.Value(Context{c})
+		value, ok, err := e.table.Value(Context{c, g})
 		if err != nil || !ok {
 			return err
 		}
-		return e.step(Context{c}, value)
+		return e.step(Context{c, g}, value)
 	}}
 }
 
@@ -196,7 +213,7 @@ func (e *LookupEdge[V]) addTo(g *GroupGraph) {
 
 // Get looks a key up.
 func (e *LookupEdge[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
-	if e.graph == nil {
+	if !e.of(ctx) {
 		return value, false, missing("the lookup " + e.topic)
 	}
 	data, ok, err := ctx.c.Lookup(e.index, key)

@@ -243,6 +243,9 @@ func TestWhatIsWrongWithAGraphIsSaidAtOnce(t *testing.T) {
 	shared := stream.Persist(codec.Int64)
 	stream.DefineGroup("first", shared)
 	nothing := func(stream.Context, string) error { return nil }
+	own, late := stream.Persist(codec.String), stream.Input("in", codec.String, nothing)
+	tooLate := stream.DefineGroup("g", late)
+	late.OnDead(func(stream.Context, []byte) error { return nil })
 	for name, c := range map[string]struct {
 		graph *stream.GroupGraph
 		says  string
@@ -251,6 +254,10 @@ func TestWhatIsWrongWithAGraphIsSaidAtOnce(t *testing.T) {
 		"no input":       {stream.DefineGroup("g", stream.Persist(codec.Int64)), "Input"},
 		"two tables":     {stream.DefineGroup("g", stream.Input("in", codec.String, nothing), stream.Persist(codec.Int64), stream.Persist(codec.Int64)), "g-table"},
 		"a foreign edge": {stream.DefineGroup("g", stream.Input("in", codec.String, nothing), shared), "first"},
+		"two visits":     {stream.DefineGroup("g", stream.Visit("v", own, nothing), stream.Visit("v", own, nothing), stream.Input("in", codec.String, nothing)), "\"v\""},
+		"own table":      {stream.DefineGroup("g", stream.Persist(codec.String), stream.Output("g-table", codec.String), stream.Input("in", codec.String, nothing)), "output g-table"},
+		"own dead":       {stream.DefineGroup("g", stream.Output("g-dead", codec.String), stream.Input("in", codec.String, nothing)), "output g-dead"},
+		"late OnDead":    {tooLate, "OnDead"},
 		"a bad topic":    {stream.DefineGroup("g", stream.Input("in put", codec.String, nothing)), "in put"},
 	} {
 		if _, err := stream.NewProcessor(b.log, c.graph, stream.ProcessorOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {
@@ -297,4 +304,59 @@ func TestUndeclaredEdgesStopTheGroup(t *testing.T) {
 		}
 		cancel()
 	}
+}
+
+// An edge of another graph may have the index of one that the group has: it
+// must not be taken for that one.
+func TestEdgesOfAnotherGraphStopTheGroup(t *testing.T) {
+	b := newBed(t)
+	nothing := func(stream.Context, string) error { return nil }
+	table, out := stream.Persist(codec.String), stream.Output("other-out", codec.String)
+	loop := stream.Loop(codec.String, nothing).Combine(func(a, _ string) string { return a })
+	stream.DefineGroup("other", table, out, loop)
+	for name, step := range map[string]stream.Step[string]{
+		"output": func(ctx stream.Context, v string) error { return out.Emit(ctx, "k", v) },
+		"write":  func(ctx stream.Context, v string) error { return table.SetValue(ctx, v) },
+		"read":   func(ctx stream.Context, _ string) error { _, _, err := table.Value(ctx); return err },
+		"loop":   func(ctx stream.Context, v string) error { return loop.Loopback(ctx, "k", v) },
+	} {
+		b.emit("in-"+name, "a=1")
+		own := stream.Loop(codec.String, nothing).Combine(func(a, _ string) string { return a })
+		g := stream.DefineGroup("mixed-"+name, own, stream.Input("in-"+name, codec.String, step, stream.Persist(codec.String)))
+		p, err := stream.NewProcessor(b.log, g, stream.ProcessorOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := p.Run(ctx); err == nil || ctx.Err() != nil {
+			t.Errorf("%s: the group went on", name)
+		}
+		cancel()
+	}
+}
+
+// picky does not encode "bad".
+type picky struct{ codec.Codec[string] }
+
+func (p picky) Append(dst []byte, v string) ([]byte, error) {
+	if strings.Contains(v, "bad") {
+		return dst, errors.New("cannot encode this")
+	}
+	return p.Codec.Append(dst, v)
+}
+
+func TestWhatACombinedLoopCannotEncodeIsADeadLetter(t *testing.T) {
+	b := newBed(t)
+	table := stream.Persist(codec.String)
+	loop := stream.Loop(picky{codec.String}, func(ctx stream.Context, v string) error { return table.SetValue(ctx, v) }, table).
+		Combine(func(a, b string) string { return a + b })
+	g := stream.DefineGroup("picky", loop, stream.Input("in", codec.String, func(ctx stream.Context, v string) error {
+		return loop.Loopback(ctx, ctx.Key(), v)
+	}))
+	_, stop := b.start(g, stream.ProcessorOptions{})
+	b.emit("in", "a=x", "a=bad", "b=bad", "c=y")
+	b.handled(g)
+	stop()
+	b.want("picky-table", map[string]string{"a": "x", "c": "y"})
+	b.want("picky-dead", map[string]string{"a": "bad", "b": "bad"})
 }

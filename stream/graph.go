@@ -75,7 +75,22 @@ func DeadTopic(group string) string { return topology.DeadTopic(group) }
 
 // Validate reports everything that is wrong with the graph.
 func (g *GroupGraph) Validate() error {
-	return errors.Join(append(slices.Clone(g.errs), g.topology.Validate())...)
+	return errors.Join(append(slices.Clone(g.errs), g.topology.Validate(), g.checkOutputs())...)
+}
+
+// checkOutputs finds outputs to topics that the engine writes itself.
+func (g *GroupGraph) checkOutputs() error {
+	own := []string{topology.LoopTopic(g.Group()), topology.DeadTopic(g.Group())}
+	for _, t := range g.topology.Tables {
+		own = append(own, t.Topic)
+	}
+	var errs []error
+	for _, topic := range g.topology.Outputs {
+		if slices.Contains(own, topic) {
+			errs = append(errs, fmt.Errorf("group %s: the output %s is a loop, a table or the dead letters, which steps do not write as outputs", g.Group(), topic))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (g *GroupGraph) fail(format string, a ...any) {
@@ -99,6 +114,10 @@ type place struct {
 	graph *GroupGraph
 	index int
 }
+
+// of tells whether the edge belongs to the graph that runs. One of another
+// graph may have the index of one that does.
+func (p *place) of(ctx Context) bool { return p.graph != nil && p.graph == ctx.graph }
 
 // enter puts an edge into a graph, and tells whether it is new there.
 func (p *place) enter(g *GroupGraph, what string) bool {

@@ -72,7 +72,7 @@ func (t *Table[V]) Delete(ctx Context) error { return t.Remove(ctx, ctx.Key()) }
 // Get returns what the table has under a key, in the partition of the record
 // being handled: keys of other partitions are not seen here.
 func (t *Table[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
-	if t.graph == nil {
+	if !t.of(ctx) {
 		return value, false, missing("a table")
 	}
 	data, ok, err := ctx.c.Get(t.index, t.topic, key)
@@ -90,7 +90,7 @@ func (t *Table[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
 // the key belongs there by its hash, readers of the topic cannot find it by
 // key; that is right for totals of a partition, say. It copies key.
 func (t *Table[V]) Set(ctx Context, key string, value V) error {
-	if err := t.writable(); err != nil {
+	if err := t.writable(ctx); err != nil {
 		return err
 	}
 	var scratch [64]byte
@@ -103,15 +103,15 @@ func (t *Table[V]) Set(ctx Context, key string, value V) error {
 
 // Remove deletes a key, in the partition of the record being handled.
 func (t *Table[V]) Remove(ctx Context, key string) error {
-	if err := t.writable(); err != nil {
+	if err := t.writable(ctx); err != nil {
 		return err
 	}
 	return ctx.c.Set(t.index, t.topic, key, nil)
 }
 
-func (t *Table[V]) writable() error {
+func (t *Table[V]) writable(ctx Context) error {
 	switch {
-	case t.graph == nil:
+	case !t.of(ctx):
 		return missing("a table")
 	case !t.owned:
 		return fmt.Errorf("table %s is joined: only its own group can write it", t.topic)

@@ -25,7 +25,6 @@ type Topology struct {
 	Tables  []Table
 	Lookups []string // topics of tables read whole, by any step
 	Outputs []string // topics written by steps
-	Dead    string   // topic of dead letters, "" if none
 }
 
 // A Source is something whose records are stepped: an input, or the loop.
