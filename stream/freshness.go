@@ -53,8 +53,9 @@ const disconnectedAfter = 5 * time.Second
 // measureTimeout bounds one measurement: one that hangs must not pass for news.
 const measureTimeout = time.Second
 
-// describeEvery is how long the numbers of partitions are taken for granted.
-const describeEvery = 10 * time.Second
+// describeEvery is for how many measurements the numbers of partitions are
+// taken for granted. Not a time: a simulation must make the same calls again.
+const describeEvery = 64
 
 // A probe measures lag in the background, so that no reader of a view waits
 // for the log.
@@ -72,7 +73,7 @@ type probe struct {
 	next  func() []int64 // of the view, by partition; nil before it has any
 
 	partitions map[string][]record.Partition // by topic, as last described; of the goroutine that measures
-	described  time.Time                     // when partitions was begun
+	measured   int                           // measurements since partitions was begun
 
 	mu     sync.Mutex
 	result Freshness
@@ -128,12 +129,12 @@ func (p *probe) set(f Freshness) {
 func (p *probe) measure(ctx context.Context) (lag int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
-	if time.Since(p.described) > describeEvery {
-		p.partitions, p.described = nil, time.Now()
+	if p.measured++; p.measured > describeEvery {
+		p.partitions, p.measured = nil, 1
 	}
 	defer func() {
 		if err != nil {
-			p.described = time.Time{} // a topic may have gone, or be another now
+			p.partitions = nil // a topic may have gone, or be another now
 		}
 	}()
 	for _, topic := range p.upstream() {

@@ -51,7 +51,7 @@ func New(l *stream.Log, g *stream.GroupGraph, o Options) (*View, error) {
 		return nil, fmt.Errorf("view of the counts: %w", err)
 	}
 	v.totals, err = stream.NewView(l, stream.TableTopic(g.Group(), totals.Table), codec.Int64, stream.ViewOptions[int64]{
-		State: o.State, Changed: v.sum, Logger: o.Logger, Metrics: o.Metrics,
+		State: o.State, Changed: v.sum, Of: g, Logger: o.Logger, Metrics: o.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("view of the totals: %w", err)
@@ -92,18 +92,25 @@ func (v *View) sum(changes []stream.Change[int64]) error {
 // Freshness tells how far what the view shows is behind the log, counts and
 // totals taken together.
 func (v *View) Freshness() stream.Freshness {
-	c, t := v.counts.Freshness(), v.totals.Freshness()
-	worse := c
-	if t.State == stream.Restoring && c.State != stream.Restoring || t.State == stream.Disconnected && c.State == stream.Running {
-		worse = t
+	return together(v.counts.Freshness(), v.totals.Freshness())
+}
+
+// together is the freshness of two tables of one group. Each was measured from
+// the group's inputs on: a post that is on its way to one table only is in that
+// one's lag, whichever of the two was measured first. What both have yet to
+// get counts once.
+func together(a, b stream.Freshness) stream.Freshness {
+	worse := a
+	if b.State == stream.Restoring && a.State != stream.Restoring || b.State == stream.Disconnected && a.State == stream.Running {
+		worse = b
 	}
-	worse.AsOf = c.AsOf
-	if t.AsOf.Before(c.AsOf) {
-		worse.AsOf = t.AsOf
+	worse.AsOf = a.AsOf
+	if b.AsOf.Before(a.AsOf) {
+		worse.AsOf = b.AsOf
 	}
 	worse.Lag = -1
-	if c.Lag >= 0 && t.Lag >= 0 {
-		worse.Lag = c.Lag + t.Lag
+	if a.Lag >= 0 && b.Lag >= 0 {
+		worse.Lag = max(a.Lag, b.Lag)
 	}
 	return worse
 }
