@@ -20,7 +20,8 @@ import (
 
 // ProcessorOptions tune a processor. The zero value is good.
 type ProcessorOptions struct {
-	// State keeps the tables; default a MemoryState.
+	// State keeps the tables; default a MemoryState. It can serve processors
+	// and views of other groups too, but only one running processor of this one.
 	State *State
 	// Threads is how many tasks are worked on at once; default the CPUs.
 	Threads int
@@ -125,6 +126,11 @@ func NewProcessor(l *Log, g *GroupGraph, o ProcessorOptions) (*Processor, error)
 // begun, leaves the group at once and returns nil. Any other return is an
 // error that the processor cannot get over by itself. A Processor runs once.
 func (p *Processor) Run(ctx context.Context) error {
+	release, err := p.opts.State.occupy(p.graph.Group())
+	if err != nil {
+		return err
+	}
+	defer release()
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	w := newWakeups(p.opts.Threads)
@@ -138,6 +144,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 	p.running.Store(a)
 	err = p.lead(ctx, a, w)
+	p.running.Store(nil)
 	stopWork()
 	jobs.Wait()
 	for _, t := range a.threads {
@@ -147,6 +154,15 @@ func (p *Processor) Run(ctx context.Context) error {
 		err = errors.Join(err, f.Close())
 	}
 	return err
+}
+
+// occupy reserves the state for one processor of a group. Two would have the
+// same transactional ids, and fence each other for ever.
+func (s *State) occupy(group string) (release func(), err error) {
+	if _, taken := s.occupied.LoadOrStore(group, true); taken {
+		return nil, fmt.Errorf("another processor of group %s runs with this State; each needs a State of its own", group)
+	}
+	return func() { s.occupied.Delete(group) }, nil
 }
 
 func (p *Processor) changed() {
@@ -166,7 +182,7 @@ func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
 	var threads sync.WaitGroup
 	followers, err := p.follow(ctx, a, failed)
 	defer followers()
-	if err == nil {
+	if err == nil && ctx.Err() == nil { // else no task may run: lookups are missing
 		for n, t := range a.threads {
 			threads.Go(func() {
 				if err := runThread(t, w[n], quit); err != nil {
@@ -174,11 +190,10 @@ func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
 				}
 			})
 		}
-		err = p.keepMembership(ctx, a.instance, failed)
+		if err = p.keepMembership(ctx, a.instance, failed); err == nil {
+			err = p.stop(a, failed)
+		} // else as after a crash: what is not committed will be done again
 	}
-	if err == nil {
-		err = p.stop(a, failed)
-	} // else as after a crash: what is not committed will be done again
 	close(quit)
 	threads.Wait()
 	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -327,8 +342,10 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 }
 
 // VisitAll runs the visitor of that name on every key that this instance has,
-// and returns when all of it is committed, or ctx ends. A key may be visited
-// again after a failed commit, its effects count once.
+// and returns when all of it is committed, or ctx ends; the visit goes on then.
+// Right after Run begins it waits until the group has given this instance its
+// tasks. Effects of a visit count once, unless VisitAll is called again after
+// an error: then some keys may have been visited already, others not.
 func (p *Processor) VisitAll(ctx context.Context, name string) error {
 	a := p.running.Load()
 	if a == nil {

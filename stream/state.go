@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/store/memstore"
@@ -17,11 +18,12 @@ import (
 )
 
 // A State is where tables are kept on this machine. Everything in it can be
-// made anew from the log. One State serves any number of processors and views
-// of one process. Safe for concurrent use.
+// made anew from the log. One State serves any number of views of one process,
+// and one running processor of each group. Safe for concurrent use.
 type State struct {
 	store.Store
-	id string
+	id       string
+	occupied sync.Map // by group: true while a processor of it runs
 }
 
 // StateOptions tune a State. The zero value is good.
