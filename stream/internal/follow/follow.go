@@ -199,16 +199,14 @@ func (f *Follower) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	return len(fetched) > 0, wake, nil
 }
 
-// foldKeys is how many keys are folded before they are applied while there is
-// a long way to go; near the end everything is applied at once.
-const foldKeys = 1 << 17
-
-// apply brings what was taken into the store, then tells of it.
+// apply brings what was taken into the store, then tells of it: near the end at
+// once, and while there is a long way to go in chunks over all partitions.
 func (f *Follower) apply(now time.Time, sync bool) error {
+	full := f.full()
 	var changes []store.Change
 	for _, p := range f.parts {
 		near := p.stable-p.follower.Next() <= 0
-		if p.follower.Len() > 0 && (near || p.follower.Len() >= foldKeys) {
+		if p.follower.Len() > 0 && (near || full) {
 			changes = append(changes, p.follower.Change(now))
 		}
 	}
@@ -233,13 +231,19 @@ func (f *Follower) apply(now time.Time, sync bool) error {
 	return nil
 }
 
+func (f *Follower) full() bool {
+	keys, bytes := 0, 0
+	for _, p := range f.parts {
+		keys += p.follower.Len()
+		bytes += p.follower.Bytes()
+	}
+	return keys >= table.ChunkKeys || bytes >= table.ChunkBytes
+}
+
 func (f *Follower) publish() {
 	p := Progress{Recovered: true, Next: make([]int64, len(f.parts))}
 	for i, part := range f.parts {
-		next := part.follower.Next()
-		if part.follower.Len() > 0 { // taken, but not to be read yet
-			next = part.kept.Checkpoint().Next
-		}
+		next := part.follower.Applied()
 		p.Next[i] = next
 		p.Done += next - part.from
 		p.ToGo += max(0, part.target-next)

@@ -16,15 +16,25 @@ import (
 // applied as one change, with the position they reach. It belongs to one
 // goroutine.
 type Follower struct {
-	kept store.Table
-	next int64 // position behind all that was folded or applied
-	last map[string][]byte
+	kept  store.Table
+	from  int64
+	next  int64 // position behind all that was folded or applied
+	given int64 // position of the last Change
+	last  map[string][]byte
+	bytes int // of the batches that last points into
 }
+
+// A chunk of what was folded is large enough to be applied sorted and in bulk,
+// and small enough to be held in memory.
+const (
+	ChunkKeys  = 1 << 17
+	ChunkBytes = 32 << 20
+)
 
 // NewFollower follows into kept, which it does not own, from a position on: the
 // checkpoint of kept, or the changelog's start if that is behind it.
 func NewFollower(kept store.Table, from int64) *Follower {
-	return &Follower{kept: kept, next: from, last: map[string][]byte{}}
+	return &Follower{kept: kept, from: from, next: from, last: map[string][]byte{}}
 }
 
 // Next is the position behind all that was taken.
@@ -33,11 +43,39 @@ func (f *Follower) Next() int64 { return f.next }
 // Len is the number of keys folded and not yet applied.
 func (f *Follower) Len() int { return len(f.last) }
 
+// Bytes is how much memory the batches hold that Len keys point into.
+func (f *Follower) Bytes() int { return f.bytes }
+
+// Full tells that what was folded is a chunk.
+func (f *Follower) Full() bool { return len(f.last) >= ChunkKeys || f.bytes >= ChunkBytes }
+
+// Applied is the position up to which everything is in the store: behind Next
+// while something is folded, or its Change is being applied.
+func (f *Follower) Applied() int64 {
+	kept := f.kept.Checkpoint().Next
+	if len(f.last) == 0 && kept >= f.given {
+		return f.next
+	}
+	return max(kept, f.from)
+}
+
+// Settled tells whether the checkpoint is as good as one could be now: at Next,
+// and of a time that is within an hour of seen, when Next was found to be all
+// there is. If not, and nothing is folded, an empty Change makes it so. It
+// matters to Check: a changelog's end is often not right behind its last
+// record, but behind a marker or a hole, and a checkpoint that stays before
+// that looks like one that has missed something.
+func (f *Follower) Settled(seen time.Time) bool {
+	c := f.kept.Checkpoint()
+	return f.next == 0 || f.next == c.Next && seen.Sub(c.Time) < time.Hour
+}
+
 // Take folds what was fetched at Next. It keeps references to the batches
 // until the change made of them is applied.
 func (f *Follower) Take(fetched log.Fetched) error {
 	for _, b := range fetched.Batches {
 		r := b.Reader()
+		f.bytes += len(b.Bytes())
 		for r.Next() {
 			if rec := r.Record(); rec.Offset >= f.next {
 				f.last[str(rec.Key)] = rec.Value
@@ -48,6 +86,9 @@ func (f *Follower) Take(fetched log.Fetched) error {
 		}
 	}
 	f.next = max(f.next, fetched.Next)
+	if len(f.last) == 0 {
+		f.bytes = 0
+	}
 	return nil
 }
 
@@ -59,6 +100,7 @@ func (f *Follower) Change(now time.Time) store.Change {
 		entries = append(entries, store.Entry{Key: raw(key), Value: value})
 	}
 	clear(f.last)
+	f.bytes, f.given = 0, f.next
 	slices.SortFunc(entries, func(a, b store.Entry) int {
 		return cmp.Compare(str(a.Key), str(b.Key))
 	})

@@ -20,11 +20,8 @@ type copying struct {
 	target    int64 // a restore is done at this position, whatever record stands there
 	forever   bool
 	job       *Job // of the apply under way
+	paused    bool // not read: a chunk is full, and cannot be applied yet
 }
-
-// chunkKeys is how many folded keys make one change: large enough that the
-// store takes them sorted and in bulk, small enough to bound memory.
-const chunkKeys = 1 << 17
 
 // startRestore opens the task's tables and begins to read their changelogs.
 func (t *Thread) startRestore(r *run, now time.Time) error {
@@ -108,10 +105,31 @@ func (t *Thread) takeChangelog(f log.Fetched) error {
 			if f.Err != nil {
 				return r.fatal("restore from "+f.Partition.Topic, f.Err)
 			}
-			return c.follower.Take(f)
+			if err := c.follower.Take(f); err != nil {
+				return r.fatal("restore from "+f.Partition.Topic, err)
+			}
+			t.pause(r, c)
+			return nil
 		}
 	}
 	return nil
+}
+
+// pause stops reading a changelog when a chunk is full while the one before it
+// is being applied, or while nobody applies because the task leaves. So at most
+// two chunks of a table are in memory.
+func (t *Thread) pause(r *run, c *copying) {
+	if c.follower.Full() && (c.job != nil || r.leaving) {
+		t.restores.Drop(c.changelog)
+		c.paused = true
+	}
+}
+
+func (t *Thread) resume(c *copying) {
+	if c.paused {
+		t.restores.Seek(c.changelog, c.follower.Next())
+		c.paused = false
+	}
 }
 
 func (t *Thread) restoreRun(r *run, now time.Time) (busy bool, err error) {
@@ -156,11 +174,12 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 		}
 		c.job, busy = nil, true
 	}
+	t.resume(c)
 	reached := c.follower.Next() >= c.target
 	if c.follower.Len() == 0 {
 		return busy, reached, nil
 	}
-	if c.follower.Len() < chunkKeys && !reached {
+	if !c.follower.Full() && !reached {
 		return busy, false, nil
 	}
 	change := c.follower.Change(now)

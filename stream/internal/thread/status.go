@@ -54,8 +54,9 @@ func (r *run) status() TaskStatus {
 	}
 	for _, c := range r.copies {
 		if !c.forever {
-			s.Restored += c.follower.Next() - c.from
-			s.ToGo += max(0, c.target-c.follower.Next())
+			applied := c.follower.Applied()
+			s.Restored += applied - c.from
+			s.ToGo += max(0, c.target-applied)
 		}
 	}
 	if r.task == nil {
