@@ -14,6 +14,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/tagtide/tagtide/stream/internal/assign"
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -95,11 +96,19 @@ func (t *Task) Step(source int, r *record.Record) error {
 	return nil
 }
 
+// A Panic is the error of a step that panicked.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
+
 // call turns a panic of a step into an error.
 func call(step Step, c *Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = &Panic{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	return step(c)
