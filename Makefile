@@ -57,7 +57,7 @@ sim: ## the simulation: whole groups, faults, virtual time (SEEDS=200)
 	go test ./stream/streamtest -count 1 -timeout 60m -run TestSimulation -seeds $(SEEDS)
 
 .PHONY: mutants
-mutants: ## five deliberate mistakes, each of which must turn the simulation red
+mutants: ## deliberate mistakes, each of which must turn the simulation red
 	go run ./internal/mutants
 
 .PHONY: test-web
