@@ -56,7 +56,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 		a.threads = append(a.threads, thread.New(thread.Config{
 			Log: l, Store: state, Topology: &g.topology, Program: program, Topics: topics,
 			TransactionalID: fmt.Sprintf("%s-%s-%d", g.Group(), id, n),
-			CommitInterval:  o.CommitInterval, MaxStaged: o.MaxStagedBytes / o.Threads,
+			CommitInterval:  o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
 			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),
 			Start:      thread.Start(o.Start), Failure: failure, PurgeInputs: o.PurgeInputs,
 			Runner: h.runner(n), Logger: o.Logger, Wake: func() { h.wake(n) }, Changed: h.changed, Committed: h.committed,
