@@ -44,7 +44,7 @@ type changed struct {
 
 // commit seals the open interval and starts its transaction, when it is due.
 func (t *Thread) commit(now time.Time) (bool, error) {
-	if t.committing != nil || t.producer == nil || t.lost || !t.dirty() || !t.due(now) {
+	if t.committing != nil || t.producer == nil || t.lost || t.strayed || !t.dirty() || !t.due(now) {
 		return false, nil
 	}
 	n, err := t.seal()
@@ -216,6 +216,7 @@ func (t *Thread) recover(now time.Time) {
 
 // drop forgets everything that is not committed. No transaction may be under way.
 func (t *Thread) drop() {
+	t.strayed = false
 	t.sink.Reset()
 	if t.spare != nil {
 		t.spare.Reset()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
 // slice is how many records are stepped before the thread looks around again.
@@ -41,7 +42,8 @@ func (t *Thread) enqueue(f log.Fetched) error {
 			}
 			switch {
 			case errors.Is(f.Err, log.ErrOutOfRange):
-				return lostPosition(p, fmt.Sprintf("its position %d is outside of what is there, %d to %d", f.From, f.Range.Start, f.Range.End))
+				t.stray(p, f)
+				return nil
 			case f.Err != nil:
 				return r.fatal(fmt.Sprintf("read %s partition %d", p.Topic, p.Number), f.Err)
 			}
@@ -53,9 +55,32 @@ func (t *Thread) enqueue(f log.Fetched) error {
 	return nil
 }
 
+// stray notes that what a task is to read next is not there any more: the group
+// has gone on without us, and we have not heard of it yet; or records were
+// removed that nobody had handled. Looking the positions up again will tell.
+func (t *Thread) stray(p record.Partition, f log.Fetched) {
+	t.cfg.Logger.Warn("the next records are gone, going back to what is committed", "topic", p.Topic, "partition", p.Number,
+		"position", f.From, "start", f.Range.Start, "end", f.Range.End)
+	t.inputs.Drop(p)
+	t.strayed = true
+}
+
+// goBack takes everything back to what is committed, after it has strayed.
+func (t *Thread) goBack(time.Time) (bool, error) {
+	if !t.strayed || t.committing != nil {
+		return false, nil
+	}
+	t.count.dropped++
+	t.drop()
+	return true, nil
+}
+
 // process steps what was fetched: a slice of records, the tasks in turn, as
 // long as the open interval has room.
 func (t *Thread) process(now time.Time) (busy bool, err error) {
+	if t.strayed {
+		return false, nil
+	}
 	left := slice
 	for _, r := range t.runs {
 		if r.state != Running || r.leaving || t.stopping {

@@ -1,9 +1,11 @@
 package thread
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -120,27 +122,41 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 }
 
 // lookUp asks the log where the task's sources go on and where its changelogs
-// end. It runs beside the thread.
+// end. It runs beside the thread. Whoever has really lost its positions finds
+// them lost twice: between two questions the task may have gone to somebody
+// else, who has committed on and purged what was before.
 func (t *Thread) lookUp(ctx context.Context, r *run) (prepared, error) {
 	committed, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, r.sources...)
 	if err != nil {
 		return prepared{}, fmt.Errorf("read the group's positions: %w", err)
 	}
+	p, lost := t.locate(ctx, r, committed)
+	if !errors.Is(lost, ErrLost) {
+		return p, lost
+	}
+	again, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, r.sources...)
+	if err != nil || maps.Equal(again, committed) {
+		return prepared{}, cmp.Or(err, lost)
+	}
+	return prepared{}, fmt.Errorf("%w: they moved", log.ErrUnstable)
+}
+
+// locate finds the places of a task whose committed positions are given.
+func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partition]int64) (p prepared, err error) {
 	ends, err := t.cfg.Log.Ends(ctx, append(t.changelogs(r), r.sources...)...)
 	if err != nil {
-		return prepared{}, err
+		return p, err
 	}
-	var p prepared
 	for i, source := range r.sources {
 		next, ok := committed[source]
 		p.committed = append(p.committed, next)
 		if !ok {
 			p.committed[i] = -1
 			if next, err = t.firstPosition(ctx, r, i, ends[source]); err != nil {
-				return prepared{}, err
+				return p, err
 			}
 		} else if next < ends[source].Start || next > ends[source].End {
-			return prepared{}, lostPosition(source, fmt.Sprintf("its position %d is outside of what is there, %d to %d", next, ends[source].Start, ends[source].End))
+			return p, lostPosition(source, fmt.Sprintf("its position %d is outside of what is there, %d to %d", next, ends[source].Start, ends[source].End))
 		}
 		p.positions = append(p.positions, next)
 	}

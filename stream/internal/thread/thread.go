@@ -103,6 +103,7 @@ type Thread struct {
 	claim    log.GroupClaim
 	claimed  bool // wanted is what the group gave us last, even if nothing
 	lost     bool // the claim is gone: drop everything
+	strayed  bool // what is stepped cannot be committed: go back
 	wanted   []assign.Task
 	runs     []*run
 	inputs   log.Reader
@@ -206,10 +207,10 @@ func (t *Thread) Owned() []assign.Task {
 // job ends, a Ready channel receives or another method is called.
 func (t *Thread) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	t.takeInbox()
-	// Release stands between decide and commit: where one commit follows the
-	// other, that is the only moment when none is under way.
+	// What needs that no commit is under way stands right behind decide: where
+	// one commit follows the other, that is the only moment.
 	for _, phase := range []func(time.Time) (bool, error){
-		t.produce, t.decide, t.release, t.prepare, t.restore, t.fetch, t.process, t.visit, t.commit, t.purge,
+		t.produce, t.decide, t.goBack, t.release, t.prepare, t.restore, t.fetch, t.process, t.visit, t.commit, t.purge,
 	} {
 		did, err := phase(now)
 		if err != nil {
