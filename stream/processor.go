@@ -139,6 +139,9 @@ func (p *Processor) Run(ctx context.Context) error {
 		runner: func(n int) thread.Runner { return &goRunner{ctx: work, jobs: &jobs, done: func() { w.wake(n) }} },
 		wake:   w.wake, changed: p.changed, committed: p.metrics.committed,
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil // stopped before it had begun
+	}
 	if err != nil {
 		return err
 	}
