@@ -66,7 +66,9 @@ func (w *world) act(but string) {
 		if len(w.views) > 0 {
 			w.actView(kind, pick(w, w.views), but)
 		}
-	case actStep, actJob, actStart, actKill, actStop, actFreeze, actVisit, actSkew:
+	case actJob:
+		w.actJob(but)
+	case actStep, actStart, actKill, actStop, actFreeze, actVisit, actSkew:
 		if m := pick(w, w.members); m.name != but {
 			w.actMember(kind, m)
 		}
@@ -127,6 +129,7 @@ func (w *world) actOrphan() {
 	o := w.orphans[n]
 	w.orphans = append(w.orphans[:n:n], w.orphans[n+1:]...)
 	w.tracef("a request of the dead %s arrives", o.from)
+	w.happened["orphan"]++
 	o.run()
 }
 
@@ -141,8 +144,6 @@ func (w *world) actMember(kind int, m *member) {
 	case m.frozen(): // for kill too: nobody kills what sleeps, it would hide it
 	case kind == actStep:
 		m.step()
-	case kind == actJob:
-		m.job()
 	case kind == actKill:
 		m.kill(w.rng.IntN(2) == 0)
 	case kind == actStop:

@@ -55,12 +55,15 @@ func drawConf(rng *rand.Rand) *conf {
 		inputs: 1 + rng.Int32N(4), loops: 1 + rng.Int32N(4),
 		shape:    shape{combine: rng.IntN(3) > 0, totals: rng.IntN(3) > 0, audit: rng.IntN(3) > 0, joined: rng.IntN(4) == 0, output: rng.IntN(2) == 0},
 		emitters: 1 + rng.IntN(2), views: rng.IntN(3), viewDisk: rng.IntN(2) == 0,
-		posts: 10 + rng.IntN(60), tags: 1 + rng.IntN(12), acts: 150 + rng.IntN(450),
-		commit: []time.Duration{10, 50, 100}[rng.IntN(3)] * time.Millisecond, maxStaged: 1 << 20,
+		posts: 10 + rng.IntN(60), tags: 1 + rng.IntN(12), acts: 200 + rng.IntN(800),
+		commit: []time.Duration{1, 10, 50}[rng.IntN(3)] * time.Millisecond, maxStaged: 1 << 20,
 		session:    []time.Duration{300 * time.Millisecond, 2 * time.Second}[rng.IntN(2)],
 		pace:       []time.Duration{20, 40, 250}[rng.IntN(3)] * time.Millisecond,
 		smallReads: rng.IntN(3) == 0, purgeInputs: rng.IntN(6) == 0,
-		meanwhile: maybe(0.3), unavailable: maybe(0.2), holes: maybe(0.8), fates: maybe(0.3), poison: maybe(0.3),
+		meanwhile: maybe(0.3), unavailable: maybe(0.2), holes: maybe(0.8), fates: maybe(0.6), poison: maybe(0.3),
+	}
+	if c.session < time.Second {
+		c.pace = min(c.pace, 40*time.Millisecond) // else nobody stays for long
 	}
 	c.logCrash, c.onlyPlus = maybe(0.2), rng.IntN(3) == 0
 	if rng.IntN(3) == 0 {
@@ -89,10 +92,10 @@ func (c *conf) drawWeights(rng *rand.Rand) {
 		return 1 + rng.IntN(most)
 	}
 	c.weights = [actKinds]int{
-		actFeed: 20, actEmit: 60, actStep: 400, actJob: 250, actView: 40, actRead: 30,
+		actFeed: 30, actEmit: 60, actStep: 300, actJob: 150, actView: 30, actRead: 20,
 		actTime: 60 + rng.IntN(100), actStart: 20, actForeign: rare(20), actLag: rare(10),
-		actKill: rare(15), actStop: rare(10), actFreeze: rare(12), actOrphan: 10,
-		actLong: rare(12), actJump: rare(3), actPowerLoss: rare(4), actCompact: rare(10), actVisit: rare(8),
+		actKill: rare(15), actStop: rare(10), actFreeze: rare(15), actOrphan: 20,
+		actLong: rare(25), actJump: rare(3), actPowerLoss: rare(4), actCompact: rare(10), actVisit: rare(8),
 		actKillView: rare(8), actKillEmitter: rare(8), actSkew: rare(6),
 	}
 }

@@ -16,6 +16,8 @@ import (
 // when it is awake, as in production: a missing wake-up shows as a stall.
 func (w *world) heal() {
 	w.tracef("heal")
+	w.happened["posts handled when healing begins"] += w.handled()
+	w.happened["posts"] += w.conf.posts * w.conf.emitters
 	w.healed = true
 	c := w.conf
 	c.meanwhile, c.unavailable, c.holes, c.fates = 0, 0, 0, 0
@@ -196,6 +198,14 @@ func (w *world) tasksWaiting() string {
 		return fmt.Sprintf("%d of %d tasks run", len(owners), tasks)
 	}
 	return ""
+}
+
+// handled is how much of the input the group has handled.
+func (w *world) handled() (n int) {
+	for i := range w.conf.inputs {
+		n += len(w.model.log(partition(simInput, i)).between(0, w.model.positions[partition(simInput, i)]))
+	}
+	return n
 }
 
 func partition(topic string, n int32) record.Partition {

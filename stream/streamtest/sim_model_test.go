@@ -59,7 +59,8 @@ type rec struct {
 	key     []byte
 	value   []byte
 	headers []record.Header
-	txn     int // that wrote it
+	txn     int    // that wrote it
+	by      string // its transactional id
 }
 
 // A version of a count.
@@ -144,7 +145,7 @@ func (m *model) commit(e *effect) {
 	m.txns++
 	for _, w := range e.writes {
 		for i := range w.recs {
-			w.recs[i].txn = m.txns
+			w.recs[i].txn, w.recs[i].by = m.txns, e.id
 		}
 		m.log(w.partition).add(w.recs)
 	}
@@ -225,6 +226,9 @@ func sourceIndex(headers []record.Header) int {
 // checkWriter holds I5, and of I8 that a task has one owner in a generation.
 func (m *model) checkWriter(e *effect) {
 	for _, mv := range e.moves {
+		if m.writers[mv.partition].member != e.claim.Member {
+			m.w.happened["owner changes"]++
+		}
 		was, is := m.writers[mv.partition], writer{e.claim.Generation, e.claim.Member, e.id}
 		switch {
 		case is.generation < was.generation:

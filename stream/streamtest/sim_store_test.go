@@ -157,6 +157,7 @@ func (t *simTable) check(when string) {
 // Wipe implements [store.Table].
 func (t *simTable) Wipe() error {
 	t.store.w.tracef("  %s wipes %v", t.store.owner, t.Changelog())
+	t.store.w.happened["wipe"]++
 	err := t.Table.Wipe()
 	t.load()
 	return err

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"testing"
 )
 
@@ -20,10 +22,18 @@ func TestSimulation(t *testing.T) {
 	if first == 0 {
 		first = 1
 	}
+	all := map[string]int{}
 	for n := range uint64(*seeds) {
-		if f := simulate(first + n); f != nil {
+		w, f := play(first + n)
+		if f != nil {
 			t.Fatal(f.report())
 		}
+		for what, n := range w.happened {
+			all[what] += n
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		t.Logf("%8d × %s", all[what], what)
 	}
 }
 
@@ -60,12 +70,6 @@ type failure struct {
 	what  violation
 	stack []byte
 	trace []byte
-}
-
-// simulate runs a seed.
-func simulate(seed uint64) *failure {
-	_, f := play(seed)
-	return f
 }
 
 // play runs a seed and returns what became of it.

@@ -56,6 +56,7 @@ func (l *wire) Purge(ctx context.Context, before map[record.Partition]int64) err
 		}
 	}
 	l.w.tracef("  %s purges %s", l.owner, printMap(before))
+	l.w.happened["purge"]++
 	return l.Log.Purge(ctx, before)
 }
 
@@ -64,7 +65,26 @@ func (l *wire) NewReader(o log.ReaderOptions) log.Reader {
 	if l.w.conf.smallReads {
 		o = log.ReaderOptions{MaxBytes: 1 + l.w.rng.IntN(400), MaxPartitionBytes: 1 + l.w.rng.IntN(200)}
 	}
-	return l.Log.NewReader(o)
+	return &wireReader{l.Log.NewReader(o), l.w}
+}
+
+type wireReader struct {
+	log.Reader
+	w *world
+}
+
+// Poll implements [log.Reader].
+func (r *wireReader) Poll() ([]log.Fetched, error) {
+	fetched, err := r.Reader.Poll()
+	for _, f := range fetched {
+		switch {
+		case f.Err != nil:
+			r.w.happened["read: "+short(errors.Unwrap(f.Err))]++
+		case len(f.Batches) == 0:
+			r.w.happened["read: only the position moved"]++
+		}
+	}
+	return fetched, err
 }
 
 // Producer implements [log.Log].
@@ -107,6 +127,7 @@ func (p *wireProducer) Commit(ctx context.Context, t *log.Txn) (log.Receipt, err
 		w.dead = true
 	}
 	w.tracef("  commit by %s: %s, fate %s: %v", p.id, e, printFate(fate), short(err))
+	w.happened["commit: "+outcome(fate, err)]++
 	switch happened(fate, err) {
 	case committed_:
 		w.checkReceipt(e, receipt, err)
@@ -125,6 +146,19 @@ const (
 	committed_
 	open_
 )
+
+// outcome names what was answered.
+func outcome(f embedded.Fate, err error) string {
+	for _, known := range []error{log.ErrFenced, log.ErrGeneration, log.ErrUnavailable} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	if errors.Is(err, log.ErrInDoubt) {
+		return "in doubt, " + printFate(embedded.Fate{Outcome: f.Outcome})
+	}
+	return short(err)
+}
 
 // happened tells what became of an attempt, from its fate and the answer.
 func happened(f embedded.Fate, err error) became {

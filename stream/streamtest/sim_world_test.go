@@ -43,6 +43,7 @@ type world struct {
 	compacted bool
 	trace     []byte
 	acts      int
+	happened  map[string]int // of what, how often: a simulation of nothing is green too
 }
 
 // begun is when every world begins.
@@ -50,7 +51,7 @@ var begun = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0x7a67))
-	w := &world{ctx: context.Background(), seed: seed, rng: rng, now: begun, conf: drawConf(rng), disk: embedded.NewDisk()}
+	w := &world{ctx: context.Background(), seed: seed, rng: rng, now: begun, conf: drawConf(rng), disk: embedded.NewDisk(), happened: map[string]int{}}
 	w.tracef("%s", w.conf)
 	w.graph = newSimGraph(w.conf.shape)
 	w.model = newModel(w, w.conf.shape, map[string]int32{simInput: w.conf.inputs, loopTopic: w.conf.loops, countTopic: w.conf.loops})
