@@ -51,6 +51,7 @@ type part struct {
 	from     int64
 	target   int64 // recovered at this position
 	stable   int64
+	heard    time.Time // when the log last told how far the partition goes
 }
 
 // Progress tells how far a follower has got; a copy.
@@ -125,7 +126,7 @@ func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, n
 		return err
 	}
 	from := max(kept.Checkpoint().Next, extent.Start)
-	f.parts = append(f.parts, &part{kept: kept, follower: table.NewFollower(kept, from), from: from, target: extent.End, stable: extent.Stable})
+	f.parts = append(f.parts, &part{kept: kept, follower: table.NewFollower(kept, from), from: from, target: extent.End, stable: extent.Stable, heard: now})
 	f.reader.Seek(p, from)
 	return nil
 }
@@ -171,6 +172,17 @@ func (f *Follower) loadPart(p *part) error {
 // syncEvery bounds what a power loss makes the follower read again.
 const syncEvery = time.Second
 
+// settleEvery is how old a checkpoint gets before an empty change brings it up
+// to what was read since: markers and holes move positions, too.
+const settleEvery = time.Hour
+
+// unsettled tells that all there was is in the store, but the checkpoint does
+// not tell. Its time is to be the one at which the log was last heard, not the
+// clock's: silence does not tell whether there is nothing to read, or no log.
+func (p *part) unsettled() bool {
+	return p.follower.Len() == 0 && p.follower.Next() >= p.stable && !p.follower.Settled(p.heard)
+}
+
 // Step reads and applies what is there, without waiting. If it did nothing,
 // nothing changes before wake (zero: never) unless Ready receives.
 func (f *Follower) Step(now time.Time) (busy bool, wake time.Time, err error) {
@@ -183,15 +195,19 @@ func (f *Follower) Step(now time.Time) (busy bool, wake time.Time, err error) {
 			return false, wake, fmt.Errorf("read table %s partition %d: %w", f.cfg.Topic, one.Partition.Number, one.Err)
 		}
 		p := f.parts[one.Partition.Number]
-		p.stable = one.Range.Stable
+		p.stable, p.heard = one.Range.Stable, now
 		if err := p.follower.Take(one); err != nil {
 			return false, wake, err
 		}
 	}
-	due := f.dirty && now.Sub(f.synced) >= syncEvery
-	if err := f.apply(now, due); err != nil {
+	every := settleEvery
+	if f.dirty {
+		every = syncEvery
+	}
+	if err := f.apply(now, now.Sub(f.synced) >= every); err != nil {
 		return false, wake, err
 	}
+	wake = f.synced.Add(settleEvery)
 	if f.dirty {
 		wake = f.synced.Add(syncEvery)
 	}
@@ -206,8 +222,11 @@ func (f *Follower) apply(now time.Time, sync bool) error {
 	var changes []store.Change
 	for _, p := range f.parts {
 		near := p.stable-p.follower.Next() <= 0
-		if p.follower.Len() > 0 && (near || full) {
+		switch {
+		case p.follower.Len() > 0 && (near || full):
 			changes = append(changes, p.follower.Change(now))
+		case sync && p.unsettled() && now.Sub(p.kept.Checkpoint().Time) >= settleEvery:
+			changes = append(changes, p.follower.Change(p.heard))
 		}
 	}
 	if len(changes) == 0 && !sync {
@@ -281,10 +300,16 @@ func (f *Follower) Scan(from []byte, g func(key, value []byte) bool) error {
 	return nil
 }
 
-// Close gives the tables back to the store, synced.
+// Close gives the tables back to the store, settled and synced.
 func (f *Follower) Close() error {
 	f.reader.Close()
-	err := f.cfg.Store.Apply(nil, true)
+	var changes []store.Change
+	for _, p := range f.parts {
+		if p.unsettled() {
+			changes = append(changes, p.follower.Change(p.heard))
+		}
+	}
+	err := f.cfg.Store.Apply(changes, true)
 	for _, p := range f.parts {
 		err = errors.Join(err, p.kept.Close())
 	}

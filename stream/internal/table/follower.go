@@ -129,7 +129,9 @@ func Horizon(changelog log.Topic) time.Duration {
 //
 // Behind the horizon a delete may have been compacted away before this table
 // saw it, and its key would come back; that only matters if there is something
-// newer to read.
+// newer to read. What lies between the checkpoint and the end may be no more
+// than a marker or a hole, but may also be what is left of a delete: that they
+// look the same is why followers settle their checkpoints.
 func Check(c store.Checkpoint, extent log.Range, now time.Time, horizon time.Duration) (reason string) {
 	switch {
 	case c.Next > extent.End:

@@ -164,7 +164,8 @@ func (t *Thread) endRestore(r *run) {
 }
 
 // advance applies what was taken when it is much, or all there is. done tells
-// that the target is reached and in the store. A task that runs never has an
+// that the target is reached and in the store, with a checkpoint that says so
+// also where no record stands before the target. A task that runs never has an
 // apply under way: what it joins is applied at once.
 func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, err error) {
 	if c.job != nil {
@@ -176,10 +177,10 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 	}
 	t.resume(c)
 	reached := c.follower.Next() >= c.target
-	if c.follower.Len() == 0 {
+	switch {
+	case c.follower.Len() == 0 && (!reached || r.state == Running || c.follower.Settled(now)):
 		return busy, reached, nil
-	}
-	if !c.follower.Full() && !reached {
+	case !c.follower.Full() && !reached:
 		return busy, false, nil
 	}
 	change := c.follower.Change(now)
