@@ -28,7 +28,7 @@ type State struct {
 
 // StateOptions tune a State. The zero value is good.
 type StateOptions struct {
-	// CacheBytes of memory for reading and writing; default 96 MiB.
+	// CacheBytes of memory for reading and writing; default 128 MiB.
 	CacheBytes int64
 	// KeepDamaged makes damaged files an error that wraps [ErrDamaged],
 	// instead of dropping them.
