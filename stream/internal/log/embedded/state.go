@@ -69,8 +69,12 @@ func (p *partition) bounds() log.Range {
 	return log.Range{Start: p.start, Stable: p.stable(), End: p.next}
 }
 
-// hold keeps readers from what is written from base on.
-func (p *partition) hold(base int64) { p.holds = append(p.holds, base) }
+// hold keeps readers from what is written from base on. Transactions that were
+// open when the log was closed come back in any order.
+func (p *partition) hold(base int64) {
+	i, _ := slices.BinarySearch(p.holds, base)
+	p.holds = slices.Insert(p.holds, i, base)
+}
 
 // release ends one hold.
 func (p *partition) release(base int64) {
