@@ -68,7 +68,8 @@ func checkPackageComment(t *Tree) []Finding {
 // known are methods whose names say it all, because the standard library does.
 var known = words(`Error Is As Unwrap String GoString Format LogValue Len Less Swap Push Pop
 	Read Write ServeHTTP Describe Collect MarshalJSON UnmarshalJSON MarshalText UnmarshalText
-	MarshalBinary UnmarshalBinary AppendText AppendBinary`)
+	MarshalBinary UnmarshalBinary AppendText AppendBinary
+	Helper Fatal Fatalf Errorf Logf Cleanup`)
 
 // checkDocumented finds exported things of libraries without a comment:
 // functions, methods, types, methods of interfaces, constants and variables
