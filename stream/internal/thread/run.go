@@ -112,7 +112,7 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	r.job = nil
 	switch {
 	case errors.Is(err, log.ErrUnstable) || errors.Is(err, log.ErrUnavailable):
-		t.cfg.Logger.Info("waiting to prepare a task", "task", r.id.String(), "error", err)
+		t.cfg.Logger.Debug("waiting to prepare a task", "task", r.id.String(), "error", err)
 		r.retryAt = now.Add(retryPause)
 		return true, nil
 	case err != nil:
