@@ -303,7 +303,10 @@ func (w *world) checkStores() {
 	for _, m := range w.members {
 		for turn := 0; m.up(); turn++ {
 			m.stop()
-			if m.turn(); turn > settleTurns {
+			if !m.turn() {
+				w.advance(10 * time.Millisecond)
+			}
+			if turn > settleTurns {
 				w.violated("I8", "%s does not stop", m.name)
 			}
 		}

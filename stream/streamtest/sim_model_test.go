@@ -33,7 +33,7 @@ type model struct {
 
 	logs      map[record.Partition]*committed // every topic's partitions
 	positions map[record.Partition]int64      // of the group
-	writers   map[record.Partition]writer     // of what the group has positions for
+	writers   map[record.Partition]owner      // of what the group has positions for
 
 	input  map[string]tally // by tag, of the input before the positions
 	flight map[string]tally // by tag, in the loop at or after the positions
@@ -69,7 +69,7 @@ type version struct {
 	ok    bool
 }
 
-type writer struct {
+type owner struct {
 	generation int32
 	member     string
 	id         string
@@ -96,7 +96,7 @@ type move struct {
 func newModel(w *world, s shape, parts map[string]int32) *model {
 	return &model{
 		w: w, shape: s, parts: parts, logs: map[record.Partition]*committed{},
-		positions: map[record.Partition]int64{}, writers: map[record.Partition]writer{},
+		positions: map[record.Partition]int64{}, writers: map[record.Partition]owner{},
 		input: map[string]tally{}, flight: map[string]tally{}, looped: map[string]tally{},
 		counts: map[string]tally{}, out: map[string]tally{},
 		folds: map[string]fold{}, kept: map[string]fold{},
@@ -229,7 +229,7 @@ func (m *model) checkWriter(e *effect) {
 		if m.writers[mv.partition].member != e.claim.Member {
 			m.w.happened["owner changes"]++
 		}
-		was, is := m.writers[mv.partition], writer{e.claim.Generation, e.claim.Member, e.id}
+		was, is := m.writers[mv.partition], owner{e.claim.Generation, e.claim.Member, e.id}
 		switch {
 		case is.generation < was.generation:
 			m.w.violated("I5", "%v is written under generation %d by %s, after %d by %s", mv.partition, is.generation, is.id, was.generation, was.id)
