@@ -318,14 +318,10 @@ func TestParseTime(t *testing.T) {
 		"9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-04-31T00:00:00Z", "2026-01-01T24:00:00Z",
 		"2026-01-01T00:60:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00+24:00",
 		"2026-01-01T00:00:00+0100", "2026-1-01T00:00:00Z", "20a6-01-01T00:00:00Z", "2", "",
-		"Fri Apr 03 12:00:00 +0000 2020", "Thu Jan 01 00:00:00 +0130 1970", "Sat Feb 29 00:00:00 -0800 2020", "Xyz Apr 03 12:00:00 +0000 2020",
+		"Fri Apr 03 12:00:00 +0000 2020", "Mon Apr 03 12:00:00 +0000 2020", "Thu Jan 01 00:00:00 +0130 1970", "Sat Feb 29 00:00:00 -0800 2020", "Xyz Apr 03 12:00:00 +0000 2020",
 		"Fri Apr 31 12:00:00 +0000 2020", "Fri apr 03 12:00:00 +0000 2020", "Fri Apr  3 12:00:00 +0000 2020", "Fri Apr 03 12:00:00 0000 2020",
 	} {
-		want := slowParseTime(s)
-		if strings.HasPrefix(s, "Xyz") || strings.HasPrefix(s, "Fri apr") {
-			want = parseTime([]byte(s)) // the day of the week is not looked at, the spelling of months is
-		}
-		if got := parseTime([]byte(s)); got != want {
+		if got, want := parseTime([]byte(s)), slowParseTime(s); got != want {
 			t.Errorf("%q is %d, want %d", s, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"html"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,12 +244,24 @@ func slowInt(s string) (int64, bool) {
 	return n, err == nil && !strings.HasPrefix(s, "+") && len(strings.TrimPrefix(s, "-")) <= 18
 }
 
+// time.Parse is laxer than the forms that networks write: it takes T1:00, several blanks and a comma.
+var (
+	rfc3339Form = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+	rubyForm    = regexp.MustCompile(`^[A-Za-z]{3} [A-Za-z]{3} \d\d \d\d:\d\d:\d\d [+-]\d{4} \d{4}$`)
+)
+
 func slowParseTime(s string) int64 {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || strings.Contains(s, ",") {
+	var t time.Time
+	var err error
+	switch {
+	case rfc3339Form.MatchString(s):
+		t, err = time.Parse(time.RFC3339, s)
+	case rubyForm.MatchString(s):
 		t, err = time.Parse("Mon Jan 02 15:04:05 -0700 2006", s)
+	default:
+		return 0
 	}
-	if err != nil || t.Year() < 1 || strings.Contains(s, ",") {
+	if err != nil || t.Year() < 1 {
 		return 0
 	}
 	return t.UnixMilli()

@@ -34,24 +34,32 @@ func parseRFC3339(s []byte) int64 {
 
 func parseRuby(s []byte) int64 {
 	const layout = "Mon Jan 02 15:04:05 -0700 2006"
-	const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
+	const months = "janfebmaraprmayjunjulaugsepoctnovdec"
+	const weekdays = "sunmontuewedthufrisat"
 	if len(s) != len(layout) || s[3] != ' ' || s[7] != ' ' || s[10] != ' ' || s[19] != ' ' || s[25] != ' ' {
 		return 0
 	}
-	month := 0
-	for i := 0; i < len(months); i += 3 {
-		if string(s[4:7]) == months[i:i+3] {
-			month = i/3 + 1
-		}
-	}
+	weekday, month := nameIn(weekdays, s[0:3]), nameIn(months, s[4:7])
 	seconds, valid := clock(s[11:19])
 	days, exists := civil(digits(s[26:30]), month, digits(s[8:10]))
 	zone := [6]byte{s[20], s[21], s[22], ':', s[23], s[24]}
 	offset, known := zoneOffset(zone[:])
-	if !valid || !exists || !known {
+	if weekday == 0 || !valid || !exists || !known { // the right weekday or not: the date counts
 		return 0
 	}
 	return (int64(days)*86400 + int64(seconds-offset)) * 1000
+}
+
+// nameIn is the place, from 1, of a name of three letters among names, which are lower case; 0 if it is none of
+// them. The name's own case does not matter.
+func nameIn(names string, name []byte) int {
+	lower := [3]byte{name[0] | 0x20, name[1] | 0x20, name[2] | 0x20}
+	for i := 0; i < len(names); i += 3 {
+		if string(lower[:]) == names[i:i+3] {
+			return i/3 + 1
+		}
+	}
+	return 0
 }
 
 // digits is the number that s, a few digits, says; -1 if it is not all digits.

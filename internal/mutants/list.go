@@ -74,4 +74,58 @@ var mutants = []mutant{
 		old:  "] = part.next[i]\n",
 		new:  "] = part.next[i] + 1\n",
 	},
+	{
+		name: "combiner not emptied by its flush",
+		file: "stream/combine.go",
+		old:  "	c.Reset()\n	return nil\n",
+		new:  "	return nil\n",
+	},
+	{
+		name: "positions stop at the last record",
+		file: "stream/internal/thread/process.go",
+		old:  "			r.task.Seek(source, max(r.task.Next(source), q.fetched.Next))\n",
+		new:  "",
+	},
+	{
+		name: "wake-up missing",
+		file: "stream/internal/thread/thread.go",
+		old:  "	if t.cfg.Wake != nil {\n		t.cfg.Wake()\n	}\n",
+		new:  "",
+	},
+	{
+		name: "released before it is committed",
+		file: "stream/internal/thread/run.go",
+		old:  "	return r.task == nil || !r.staged() && !r.moved()\n",
+		new:  "	return true\n",
+	},
+	{
+		name: "failed step not rolled back",
+		file: "stream/internal/task/sink.go",
+		old:  "		o.records.Rollback(o.mark)\n",
+		new:  "",
+	},
+	{
+		name: "emitter takes in doubt for aborted",
+		file: "stream/emitter_machine.go",
+		old:  "	case mark == f.mark:\n",
+		new:  "	case false:\n",
+	},
+	{
+		name: "uncommitted records read",
+		file: "stream/internal/log/embedded/state.go",
+		old:  "		return p.holds[0]\n",
+		new:  "		return p.next\n",
+	},
+	{
+		name: "restore not synced at its end",
+		file: "stream/internal/thread/restore.go",
+		old:  "[]store.Change{change}, reached)",
+		new:  "[]store.Change{change}, false)",
+	},
+	{
+		name: "lag without what stands behind an open transaction",
+		file: "stream/freshness.go",
+		old:  "end.End-at)",
+		new:  "end.Stable-at)",
+	},
 }

@@ -107,18 +107,27 @@ func (m mutant) try(ctx context.Context, root string, seeds int) (verdict string
 
 func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
 
-// overlay writes the mutated file and tells the go command of it.
-func (m mutant) overlay(root, dir string) (string, error) {
-	file := filepath.Join(root, filepath.FromSlash(m.file))
-	source, err := os.ReadFile(file)
+// apply returns the file with the mistake in it.
+func (m mutant) apply(root string) (string, error) {
+	source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
 	if err != nil {
 		return "", err
 	}
 	if n := strings.Count(string(source), m.old); n != 1 {
 		return "", fmt.Errorf("the snippet stands %d times in %s, not once: the mutant needs to follow the code", n, m.file)
 	}
+	return strings.Replace(string(source), m.old, m.new, 1), nil
+}
+
+// overlay writes the mutated file and tells the go command of it.
+func (m mutant) overlay(root, dir string) (string, error) {
+	mistaken, err := m.apply(root)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(root, filepath.FromSlash(m.file))
 	mutated := filepath.Join(dir, filepath.Base(file))
-	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
+	if err := os.WriteFile(mutated, []byte(mistaken), 0o600); err != nil {
 		return "", err
 	}
 	config, err := json.Marshal(map[string]map[string]string{"Replace": {file: mutated}})
