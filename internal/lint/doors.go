@@ -32,6 +32,7 @@ var doors = []door{
 	{"github.com/chromedp", tests, "tests", "keep browsers in tests"},
 	{"go.uber.org/goleak", tests, "tests", "wait for the goroutines you start"},
 	{"pgregory.net/rapid", tests, "tests", "keep generators in tests"},
+	{"github.com/xdg-go/scram", in("stream/internal/log/kafkalog"), "stream/internal/log/kafkalog", "let kafkalog prove who we are"},
 	{"github.com/alecthomas/kong", in("cmd"), "cmd", "take an Options struct"},
 	{"github.com/schollz/progressbar", in("cmd"), "cmd", "report progress through a callback"},
 	{"github.com/dustin/go-humanize", in("cmd", "api"), "cmd and api", "return numbers, and let them be printed there"},
