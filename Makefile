@@ -8,6 +8,8 @@ SEEDS    ?= 200
 # In executions: a turn by the clock can fail at its end (go.dev/issue/75804).
 FUZZTIME ?= 30000x
 BINARY   := .build/tagtide
+# The packages with tests that need a real Kafka, by their build tag.
+KAFKA_TESTS = $(shell grep -rl --include='*_test.go' '^//go:build kafka' . | xargs -r -n 1 dirname | sort -u | grep -v kafkanode)
 
 .DEFAULT_GOAL := help
 
@@ -34,8 +36,10 @@ lint: ## formatting, vet, staticcheck, the rules of the house
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags web ./api/...
+	go vet -tags kafka ./...
 	go tool staticcheck ./...
 	go tool staticcheck -tags web ./api/...
+	go tool staticcheck -tags kafka ./...
 	go test ./internal/lint
 
 .PHONY: race
@@ -79,6 +83,21 @@ chromium:
 	fi; \
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends chromium fonts-liberation </dev/null
+
+NODES ?= 1
+
+.PHONY: kafka
+kafka: ## a real Apache Kafka on 127.0.0.1:9092, data in .kafka (NODES=3; needs Java 17, the first time Maven)
+	@go build -o .build/kafka ./internal/kafkanode/kafka
+	@exec .build/kafka -nodes $(NODES) -dir .kafka/nodes-$(NODES) -port 9092
+
+# The tests find the addresses in TAGTIDE_TEST_KAFKA; those that kill brokers
+# start their own.
+.PHONY: test-kafka
+test-kafka: ## the tests that need a real Kafka, on one node and on three (same needs)
+	@go build -o .build/kafka ./internal/kafkanode/kafka
+	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS) ./internal/kafkanode
+	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS)
 
 .PHONY: bench
 bench: ## the benchmarks, as ratios in one run (ARGS=-write: into docs/BENCHMARKS.md)

@@ -64,12 +64,14 @@ var rooms = []room{
 	{path: "api", may: words("internal/ranking hashtag")},
 
 	// Where they meet.
-	{path: "cmd", may: words("stream stream/codec hashtag post internal/ranking internal/totals emitter processor view api")},
+	{path: "cmd", may: words("stream stream/codec hashtag post internal/ranking internal/totals emitter processor view api"),
+		tests: words("internal/kafkanode")},
 
 	// The house's own tools. Nobody imports them.
 	{path: "internal/lint"},
 	{path: "internal/outside", tests: words("stream")},
 	{path: "internal/mutants"},
+	{path: "internal/kafkanode"},
 	{path: "internal/bench", may: words("stream stream/codec hashtag post internal/ranking internal/totals emitter processor view api")},
 }
 

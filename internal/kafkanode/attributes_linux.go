@@ -1,0 +1,9 @@
+package kafkanode
+
+import "syscall"
+
+// attributes put a node into a process group of its own, so that Ctrl-C goes
+// to us and not to it, and end it with us.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
