@@ -85,18 +85,20 @@ chromium:
 		apt-get install -y -qq --no-install-recommends chromium fonts-liberation </dev/null
 
 NODES ?= 1
+PORT  ?= 9092
 
 .PHONY: kafka
-kafka: ## a real Apache Kafka on 127.0.0.1:9092, data in .kafka (NODES=3; needs Java 17, the first time Maven)
+kafka: ## a real Apache Kafka on 127.0.0.1:9092, data in .kafka (NODES=3 PORT=9092; needs Java 17, the first time Maven)
 	@go build -o .build/kafka ./internal/kafkanode/kafka
-	@exec .build/kafka -nodes $(NODES) -dir .kafka/nodes-$(NODES) -port 9092
+	@exec .build/kafka -nodes $(NODES) -dir .kafka/nodes-$(NODES) -port $(PORT)
 
 # The tests find the addresses in TAGTIDE_TEST_KAFKA; those that kill brokers
 # start their own.
 .PHONY: test-kafka
 test-kafka: ## the tests that need a real Kafka, on one node and on three (same needs)
 	@go build -o .build/kafka ./internal/kafkanode/kafka
-	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS) ./internal/kafkanode
+	go test -tags kafka -count 1 ./internal/kafkanode
+	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS)
 	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS)
 
 .PHONY: bench

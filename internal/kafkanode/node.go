@@ -103,7 +103,7 @@ func (n *Node) Start(ctx context.Context) error {
 func (n *Node) portFree(port int) error {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d, which node %d needs, is busy: is another Kafka running? Stop it, or choose other ports with -port", port, n.id)
+		return fmt.Errorf("port %d, which node %d needs, is busy: is another Kafka running? Stop it, or choose another first port", port, n.id)
 	}
 	if err != nil {
 		return fmt.Errorf("try port %d: %w", port, err)
