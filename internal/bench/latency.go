@@ -29,7 +29,8 @@ func (b bench) latency(ctx context.Context) (result, error) {
 	begin := time.Now()
 	times, err := ask(url, int64(b.tags/2), int64(b.tags/2+b.posts))
 	took := time.Since(begin)
-	err = errors.Join(err, program.Process.Signal(syscall.SIGTERM), program.Wait())
+	bound, unread := handled(url, "/api/v1/top", .99)
+	err = errors.Join(err, unread, program.Process.Signal(syscall.SIGTERM), program.Wait())
 	if err != nil || len(times) == 0 {
 		return result{}, errors.Join(errors.New("no answers"), err)
 	}
@@ -37,7 +38,7 @@ func (b bench) latency(ctx context.Context) (result, error) {
 	at := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))].Microseconds()) }
 	peak := float64(program.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1024
 	return result{Items: int64(len(times)), Seconds: took.Seconds(), Extra: map[string]float64{
-		"p50_us": at(.5), "p99_us": at(.99), "max_us": at(1), "program_mib": peak,
+		"p50_us": at(.5), "p99_us": at(.99), "max_us": at(1), "handled_us": bound, "program_mib": peak,
 	}}, nil
 }
 
