@@ -21,20 +21,28 @@ type rewriteSpan struct {
 // the record if it is a delete; batches have one horizon for all their
 // deletes. It copies everything it is given.
 func (w *Rewriter) Append(r *Record, horizon int64) {
-	h := w.headerFor(r, horizon)
+	h := w.headerFor(r, horizon, r.Value != nil)
+	w.add(h, r)
+	if r.Value == nil {
+		h.attrs |= attrHorizon
+	}
+}
+
+// Add is Append for records whose deletes have no horizon.
+func (w *Rewriter) Add(r *Record) { w.add(w.headerFor(r, r.Timestamp, true), r) }
+
+func (w *Rewriter) add(h *header, r *Record) {
 	timeDelta, offsetDelta := r.Timestamp-h.baseTime, r.Offset-h.base
 	size := bodySize(timeDelta, offsetDelta, r.Key, r.Value, r.Headers)
 	w.buf = appendRecord(w.buf, size, timeDelta, offsetDelta, r.Key, r.Value, r.Headers)
 	h.lastDelta = int32(offsetDelta)
 	h.count++
 	h.maxTime = max(h.maxTime, r.Timestamp)
-	if r.Value == nil {
-		h.attrs |= attrHorizon
-	}
 }
 
-// headerFor returns the header of the batch that a record goes to.
-func (w *Rewriter) headerFor(r *Record, horizon int64) *header {
+// headerFor returns the header of the batch that a record goes to: one with
+// that base time, or with any.
+func (w *Rewriter) headerFor(r *Record, baseTime int64, any bool) *header {
 	limit := w.MaxBatchBytes
 	if limit <= 0 {
 		limit = DefaultBatchBytes
@@ -42,12 +50,12 @@ func (w *Rewriter) headerFor(r *Record, horizon int64) *header {
 	if n := len(w.spans); n > 0 {
 		s := &w.spans[n-1]
 		full := len(w.buf)-s.start+minRecord+len(r.Key)+len(r.Value) > limit || r.Offset-s.header.base > maxSpan
-		if !full && (r.Value != nil || s.header.baseTime == horizon) {
+		if !full && (any || s.header.baseTime == baseTime) {
 			return &s.header
 		}
 	}
 	w.spans = append(w.spans, rewriteSpan{start: len(w.buf), header: header{
-		base: r.Offset, baseTime: horizon, maxTime: r.Timestamp, producer: NoProducer,
+		base: r.Offset, baseTime: baseTime, maxTime: r.Timestamp, producer: NoProducer,
 	}})
 	w.buf = append(w.buf, make([]byte, headerLen)...)
 	return &w.spans[len(w.spans)-1].header

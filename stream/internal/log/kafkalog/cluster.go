@@ -100,7 +100,12 @@ func (c *cluster) leader(ctx context.Context, p record.Partition) (brokerID int3
 	return l.broker, err
 }
 
+// believed is how many answers it takes to believe that a partition is not
+// there: one broker may not know yet.
+const believed = 3
+
 func (c *cluster) leadership(ctx context.Context, p record.Partition) (found leadership, err error) {
+	unknown := 0
 	err = c.retry(ctx, func(ctx context.Context) error {
 		c.mu.Lock()
 		l, ok := c.leaders[p]
@@ -111,6 +116,9 @@ func (c *cluster) leadership(ctx context.Context, p record.Partition) (found lea
 		topics, err := c.metadata(ctx, p.Topic)
 		if err == nil {
 			found, err = leaderIn(topics, p)
+		}
+		if unknown++; errors.Is(err, log.ErrUnknownTopic) && unknown < believed {
+			return fmt.Errorf("%w: %s", log.ErrUnavailable, err.Error())
 		}
 		return err
 	})
@@ -188,7 +196,7 @@ func (c *cluster) connect(ctx context.Context, brokerID int32) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.dial(ctx, brokerID, addr)
+	return c.dial(ctx, addr)
 }
 
 // addr is where a broker is. Brokers that are down are not listed.
@@ -239,7 +247,7 @@ func (c *cluster) at(ctx context.Context, addr string, call func(*sarama.Broker)
 	x, reused := c.borrow(addr), true
 	if x == nil {
 		var err error
-		if x, err = c.dial(ctx, -1, addr); err != nil {
+		if x, err = c.dial(ctx, addr); err != nil {
 			return err
 		}
 		reused = false

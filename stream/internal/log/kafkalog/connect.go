@@ -24,7 +24,7 @@ type conn struct {
 
 // dial opens a connection to a broker at an address, and proves who we are.
 // Its errors are log.ErrUnavailable where trying again may help.
-func (c *cluster) dial(ctx context.Context, id int32, addr string) (*conn, error) {
+func (c *cluster) dial(ctx context.Context, addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	d := &dialer{ctx: ctx, o: &c.o}

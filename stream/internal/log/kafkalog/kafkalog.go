@@ -40,7 +40,11 @@ type Log struct {
 	// life ends when the log is closed.
 	life context.Context
 	end  context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
 	// work counts the goroutines of readers, producers and members.
+	// Invariant: nothing is added once closed.
 	work sync.WaitGroup
 }
 
@@ -66,6 +70,9 @@ func (l *Log) ID() string { return l.cluster.clusterID() }
 
 // Close implements [log.Log]. It waits for all goroutines of the log.
 func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	l.end()
 	l.work.Wait()
 	l.cluster.close()
@@ -78,4 +85,21 @@ func (l *Log) alive() error {
 		return log.ErrClosed
 	}
 	return nil
+}
+
+// start runs f and then done in a goroutine that Close waits for; only done if
+// the log is closed. f ends soon after the log's life does.
+func (l *Log) start(f, done func()) {
+	l.mu.Lock()
+	open := !l.closed
+	if open {
+		l.work.Go(func() {
+			defer done()
+			f()
+		})
+	}
+	l.mu.Unlock()
+	if !open {
+		done()
+	}
 }

@@ -24,24 +24,44 @@ func (c *cluster) metadata(ctx context.Context, topics ...string) (found []*sara
 
 // metadataOf asks one broker.
 func (c *cluster) metadataOf(b *sarama.Broker, topics []string) ([]*sarama.TopicMetadata, error) {
+	all, err := c.ask(b, topics)
+	if err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(all, func(t *sarama.TopicMetadata) bool { return unknown(t.Err) })
+	for _, t := range found {
+		if err := topicError(t); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func unknown(err sarama.KError) bool {
+	return err == sarama.ErrUnknownTopicOrPartition || err == sarama.ErrInvalidTopic
+}
+
+// topicError is what a broker has against a whole topic.
+func topicError(t *sarama.TopicMetadata) error {
+	if t.Err == sarama.ErrNoError || t.Err == sarama.ErrLeaderNotAvailable {
+		return nil // which partitions lack a leader is said of each
+	}
+	return fmt.Errorf("topic %s: %w", t.Name, classify(t.Err))
+}
+
+// ask makes the call to a broker, and remembers what it says. Topics come with
+// their errors.
+func (c *cluster) ask(b *sarama.Broker, topics []string) ([]*sarama.TopicMetadata, error) {
 	r, err := b.GetMetadata(sarama.NewMetadataRequest(c.conf.Version, topics))
 	if err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(r.Topics, func(t *sarama.TopicMetadata) bool {
-		return t.Err == sarama.ErrUnknownTopicOrPartition || t.Err == sarama.ErrInvalidTopic
-	})
-	for _, t := range found {
-		if t.Err != sarama.ErrNoError && t.Err != sarama.ErrLeaderNotAvailable {
-			return nil, fmt.Errorf("topic %s: %w", t.Name, classify(t.Err))
-		}
-	}
-	c.remember(r, found)
-	return found, nil
+	c.remember(r)
+	return r.Topics, nil
 }
 
 // remember takes over what metadata says.
-func (c *cluster) remember(r *sarama.MetadataResponse, topics []*sarama.TopicMetadata) {
+func (c *cluster) remember(r *sarama.MetadataResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.ClusterID != nil && c.id == "" {
@@ -54,7 +74,7 @@ func (c *cluster) remember(r *sarama.MetadataResponse, topics []*sarama.TopicMet
 	for _, b := range r.Brokers {
 		c.addrs[b.ID()] = b.Addr()
 	}
-	for _, t := range topics {
+	for _, t := range r.Topics {
 		for _, p := range t.Partitions {
 			at := record.Partition{Topic: t.Name, Number: p.ID}
 			if p.Leader >= 0 {
