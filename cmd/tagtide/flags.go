@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/tagtide/tagtide/processor"
 	"github.com/tagtide/tagtide/stream"
 )
 
@@ -17,6 +18,10 @@ type cli struct {
 	Globals
 
 	Run         runCmd         `cmd:"" help:"Everything in one process: emitter, processor, view, API and page."`
+	Emit        emitCmd        `cmd:"" help:"Only the emitter: posts from a source into a Kafka."`
+	Process     processCmd     `cmd:"" help:"Only a processor instance, one of any number."`
+	Serve       serveCmd       `cmd:"" help:"Only the view, the API and the page, any number of times."`
+	Broker      brokerCmd      `cmd:"" help:"A Kafka for development, in memory, gone when it ends."`
 	Topics      topicsCmd      `cmd:"" help:"Create, describe and read the group's topics."`
 	Describe    describeCmd    `cmd:"" help:"The topology."`
 	Reset       resetCmd       `cmd:"" help:"Begin a group anew: its positions, topics and local state go."`
@@ -45,6 +50,13 @@ type groupFlags struct {
 	Group      string `help:"Name of the group; its topics begin with it." default:"hashtags"`
 	InputTopic string `help:"Topic the posts are read from." default:"tweets"`
 	Reposts    string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
+}
+
+// graph is the topology of the group.
+func (f groupFlags) graph() *stream.GroupGraph { return processor.Graph(f.options()) }
+
+func (f groupFlags) options() processor.Options {
+	return processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip"}
 }
 
 // dataFlags say where a log that is not running lies.

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,7 +24,7 @@ type describeCmd struct {
 
 // Run does it.
 func (c *describeCmd) Run(s std) error {
-	d := processor.Graph(processor.Options{Group: c.Group, Input: c.InputTopic, SkipReposts: c.Reposts == "skip"}).Describe()
+	d := c.graph().Describe()
 	switch c.Format {
 	case "json":
 		e := json.NewEncoder(s.out)
@@ -40,31 +40,68 @@ func (c *describeCmd) Run(s std) error {
 
 // resetCmd makes a group begin anew.
 type resetCmd struct {
-	storedFlags
+	localFlags
 	Yes bool `help:"Do not ask."`
 }
 
 // Run does it.
 func (c *resetCmd) Run(ctx context.Context, s std, g *Globals) error {
-	return c.with(g.logger(s.err), func(dir string, l *stream.Log) error {
-		graph := c.graph()
-		gone, err := removed(ctx, l, graph)
+	logger := g.logger(s.err)
+	return c.with(ctx, logger, func(l *stream.Log) error {
+		states, err := c.states()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.err, "This makes group %s begin anew. It forgets its positions and deletes its topics\n  %s\nand its local state in %s. The input %s stays and will be counted again from its start.\n",
-			c.Group, strings.Join(graph.OwnTopics(), "\n  "), dir, strings.Join(graph.Inputs(), ", "))
-		if gone > 0 {
-			fmt.Fprintf(s.err, "But the input has lost its first %d records, to its retention or because run --once removes what is counted:\nthey will be missing from the counts. Files can be read once more with --again.\n", gone)
+		if err := c.explain(ctx, s, l, states); err != nil {
+			return err
 		}
 		if !c.Yes && !confirmed(s) {
 			return errors.New("nothing was done: the answer was not yes")
 		}
-		if err := stream.ResetGroup(ctx, l, graph); err != nil {
+		for _, dir := range states { // before anything is gone
+			if err := idle(dir, logger); err != nil {
+				return err
+			}
+		}
+		if err := stream.ResetGroup(ctx, l, c.graph()); err != nil {
 			return err
 		}
-		return errors.Join(os.RemoveAll(filepath.Join(dir, "process")), os.RemoveAll(filepath.Join(dir, "serve")))
+		for _, dir := range states {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+		return err
 	})
+}
+
+// explain says what would go.
+func (c *resetCmd) explain(ctx context.Context, s std, l *stream.Log, states []string) error {
+	graph := c.graph()
+	gone, err := removed(ctx, l, graph)
+	if err != nil {
+		return err
+	}
+	local := "There is no local state on this machine."
+	if len(states) > 0 {
+		local = "So does local state in\n  " + strings.Join(states, "\n  ")
+	}
+	fmt.Fprintf(s.err, "This makes group %s begin anew. Its positions are forgotten, and its topics deleted:\n  %s\n%s\nThe input %s stays and will be counted again from its start.\n",
+		c.Group, strings.Join(graph.OwnTopics(), "\n  "), local, strings.Join(graph.Inputs(), ", "))
+	if gone > 0 {
+		fmt.Fprintf(s.err, "But the input has lost its first %d records, to its retention or because run --once removes what is counted:\nthey will be missing from the counts. Files can be read once more with --again.\n", gone)
+	}
+	return nil
+}
+
+// idle finds out whether a state is open in another process. It may be damaged.
+func idle(dir string, logger *slog.Logger) error {
+	state, err := stream.OpenState(dir, stream.StateOptions{Logger: logger, KeepDamaged: true})
+	if errors.Is(err, stream.ErrDamaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return state.Close()
 }
 
 // removed counts the records that an input had and has no more.
@@ -86,24 +123,18 @@ func confirmed(s std) bool {
 
 // checkCmd holds local stores against the log.
 type checkCmd struct {
-	storedFlags
+	localFlags
 	Recount bool `help:"Also count the input again and compare with the table."`
 	JSON    bool `help:"As JSON lines."`
 }
 
 // Run does it.
 func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
-	logger := g.logger(s.err)
 	var findings []stream.Finding
-	err := c.with(logger, func(dir string, l *stream.Log) error {
-		for _, name := range []string{"process", "serve"} {
-			more, err := checkState(ctx, l, filepath.Join(dir, name), logger)
-			if err != nil {
-				return err
-			}
-			for _, f := range more {
-				findings = append(findings, stream.Finding{What: name + ": " + f.What, Fault: f.Fault})
-			}
+	logger := g.logger(s.err)
+	err := c.with(ctx, logger, func(l *stream.Log) (err error) {
+		if findings, err = c.checkStates(ctx, l, s.err, logger); err != nil {
+			return err
 		}
 		open, err := stream.CheckOpen(ctx, l)
 		if err != nil {
@@ -113,18 +144,39 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 		if !c.Recount {
 			return nil
 		}
-		fault, err := processor.Recount(ctx, l, processor.Options{Group: c.Group, Input: c.InputTopic, SkipReposts: c.Reposts == "skip"})
+		fault, err := processor.Recount(ctx, l, c.options())
 		findings = append(findings, stream.Finding{What: "the table is a recount of the input", Fault: fault})
 		return err
 	})
 	return errors.Join(err, c.print(s, findings))
 }
 
+// checkStates checks the local states. One that is in use is left out, with a
+// word, unless it was asked for by name.
+func (c *checkCmd) checkStates(ctx context.Context, l *stream.Log, w io.Writer, logger *slog.Logger) ([]stream.Finding, error) {
+	states, err := c.states()
+	if err != nil {
+		return nil, err
+	}
+	var findings []stream.Finding
+	for _, dir := range states {
+		found, err := checkState(ctx, l, dir, logger)
+		if errors.Is(err, stream.ErrInUse) && !c.named() {
+			fmt.Fprintf(w, "tagtide: %s is in use by a running tagtide and not checked; stop that one first\n", dir)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			findings = append(findings, stream.Finding{What: filepath.Base(dir) + ": " + f.What, Fault: f.Fault})
+		}
+	}
+	return findings, nil
+}
+
 // checkState checks what lies in a directory, and leaves it as it is.
 func checkState(ctx context.Context, l *stream.Log, dir string, logger *slog.Logger) ([]stream.Finding, error) {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	state, err := stream.OpenState(dir, stream.StateOptions{Logger: logger, KeepDamaged: true})
 	if errors.Is(err, stream.ErrDamaged) {
 		return []stream.Finding{{What: "the files", Fault: err.Error() + " (the next start drops them and restores from the log)"}}, nil

@@ -89,28 +89,6 @@ func (f *sourceFlags) rate() float64 {
 	return 0
 }
 
-func (c *runCmd) makeEmitter(w *works, source emitter.Source, s std) (*emitter.Emitter, error) {
-	track, err := post.NewTrack(c.Track...)
-	if err != nil {
-		return nil, err
-	}
-	o := emitter.Options{
-		Stream: stream.EmitterOptions{
-			ID: c.Group + "-emitter", Cursors: stream.TableTopic(c.Group, "cursors"),
-			CommitInterval: c.CommitInterval, NoCreate: !c.CreateTopics, Partitions: c.Partitions,
-			ReplicationFactor: c.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
-		},
-		Track: track, Rate: c.rate(), Gate: w.backlog.wait,
-	}
-	if len(c.Track) == 0 {
-		o.Track = nil
-	}
-	if isTerminal(s.err) && c.Source == "file" {
-		o.Report = progressBar(s.err)
-	}
-	return emitter.New(w.log, c.InputTopic, source, o)
-}
-
 // backlog holds the emitter back while too much waits to be counted, so that
 // an input larger than memory and disk goes through.
 type backlog struct {

@@ -14,7 +14,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/tagtide/tagtide/processor"
 	"github.com/tagtide/tagtide/stream"
 )
 
@@ -25,11 +24,15 @@ type topicsCmd struct {
 	Read     topicsReadCmd     `cmd:"" help:"The records of a topic as JSON lines."`
 }
 
-// storedFlags are for commands on the data of a run that is stopped.
+// storedFlags say where a log is: a Kafka, or the data of a run that is stopped.
 type storedFlags struct {
 	groupFlags
 	dataFlags
+	brokerFlags
 }
+
+// Validate is called by the parser.
+func (f *storedFlags) Validate() error { return f.brokerFlags.validate(false) }
 
 func (f *storedFlags) dir() (string, error) {
 	if f.DataDir != "" {
@@ -38,24 +41,27 @@ func (f *storedFlags) dir() (string, error) {
 	return defaultDir(f.Group)
 }
 
-// with opens the log of a stopped run for as long as do takes.
-func (f *storedFlags) with(logger *slog.Logger, do func(dir string, l *stream.Log) error) error {
-	dir, err := f.dir()
+// with opens the log for as long as do takes.
+func (f *storedFlags) with(ctx context.Context, logger *slog.Logger, do func(l *stream.Log) error) error {
+	l, err := f.openLog(ctx, logger)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "log")); err != nil {
-		return fmt.Errorf("%s has no log of tagtide's: name the directory that run printed with --data-dir: %w", dir, err)
-	}
-	l, err := stream.OpenEmbedded(filepath.Join(dir, "log"), stream.EmbeddedOptions{Logger: logger})
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(dir, l), l.Close())
+	return errors.Join(do(l), l.Close())
 }
 
-func (f *storedFlags) graph() *stream.GroupGraph {
-	return processor.Graph(processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip"})
+func (f *storedFlags) openLog(ctx context.Context, logger *slog.Logger) (*stream.Log, error) {
+	if len(f.Brokers) > 0 {
+		return f.brokerFlags.open(ctx, logger)
+	}
+	dir, err := f.dir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "log")); err != nil {
+		return nil, fmt.Errorf("%s has no log of tagtide's: name the directory that run printed with --data-dir, or a Kafka with --brokers: %w", dir, err)
+	}
+	return stream.OpenEmbedded(filepath.Join(dir, "log"), stream.EmbeddedOptions{Logger: logger})
 }
 
 type topicsCreateCmd struct {
@@ -64,18 +70,22 @@ type topicsCreateCmd struct {
 }
 
 // Validate is called by the parser.
-func (c *topicsCreateCmd) Validate() error { return c.topicFlags.validate() }
+func (c *topicsCreateCmd) Validate() error {
+	return errors.Join(c.topicFlags.validate(), c.storedFlags.Validate())
+}
 
 // Run creates what is missing.
 func (c *topicsCreateCmd) Run(ctx context.Context, s std, g *Globals) error {
-	dir, err := c.dir()
-	if err != nil {
-		return err
+	if len(c.Brokers) == 0 {
+		dir, err := c.dir()
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+			return fmt.Errorf("make the data directory: %w", err)
+		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	return c.with(g.logger(s.err), func(_ string, l *stream.Log) error {
+	return c.with(ctx, g.logger(s.err), func(l *stream.Log) error {
 		graph := c.graph()
 		if err := stream.CreateTopics(ctx, l, graph, stream.ProcessorOptions{Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor}); err != nil {
 			return err
@@ -91,7 +101,7 @@ type topicsDescribeCmd struct {
 
 // Run prints all topics.
 func (c *topicsDescribeCmd) Run(ctx context.Context, s std, g *Globals) error {
-	return c.with(g.logger(s.err), func(_ string, l *stream.Log) error {
+	return c.with(ctx, g.logger(s.err), func(l *stream.Log) error {
 		if !c.JSON {
 			return describeTopics(ctx, s.out, l)
 		}
@@ -170,7 +180,7 @@ type recordJSON struct {
 
 // Run prints the records.
 func (c *topicsReadCmd) Run(ctx context.Context, s std, g *Globals) error {
-	return c.with(g.logger(s.err), func(_ string, l *stream.Log) error {
+	return c.with(ctx, g.logger(s.err), func(l *stream.Log) error {
 		out := bufio.NewWriter(s.out)
 		e := json.NewEncoder(out)
 		e.SetEscapeHTML(false)

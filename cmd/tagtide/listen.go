@@ -1,0 +1,34 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// listeners are the addresses that were asked for, by flag.
+type listeners map[string]net.Listener
+
+// listen opens the addresses, before anything else is begun.
+func listen(addresses map[string]string) (listeners, error) {
+	l := listeners{}
+	for flag, address := range addresses {
+		if address == "" {
+			continue
+		}
+		var err error
+		if l[flag], err = net.Listen("tcp", address); err != nil {
+			delete(l, flag)
+			return nil, errors.Join(fmt.Errorf("%s %s: %w", flag, address, err), l.close())
+		}
+	}
+	return l, nil
+}
+
+func (l listeners) close() error {
+	var errs []error
+	for _, one := range l {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,33 @@
+package main
+
+import "context"
+
+// serveCmd is only the view, the API and the page.
+type serveCmd struct {
+	groupFlags
+	brokerFlags
+	stateFlags
+
+	Listen      string `help:"Address of the page and the API." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminListen string `help:"Address for metrics, health and profiles." placeholder:"HOST:PORT"`
+}
+
+// Help is shown by --help.
+func (c *serveCmd) Help() string {
+	return `Answers questions. Start as many as wanted, anywhere; each has all counts, follows them by itself, and goes on answering, with what it had, while the brokers are away.`
+}
+
+// Validate is called by the parser.
+func (c *serveCmd) Validate() error { return c.brokerFlags.validate(true) }
+
+// Run does it.
+func (c *serveCmd) Run(ctx context.Context, s std, g *Globals) error {
+	p := part{brokers: c.brokerFlags, group: c.groupFlags, addresses: map[string]string{"--listen": c.Listen, "--admin-listen": c.AdminListen}}
+	return p.run(ctx, s, g, func(w *works) (lead, error) {
+		state, err := c.openState(c.Group, "serve", w.logger, s.err)
+		if err != nil {
+			return nil, err
+		}
+		return nil, w.addView(state)
+	})
+}

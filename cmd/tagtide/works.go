@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tagtide/tagtide/api"
+	"github.com/tagtide/tagtide/emitter"
+	"github.com/tagtide/tagtide/post"
+	"github.com/tagtide/tagtide/stream"
+	"github.com/tagtide/tagtide/view"
+)
+
+// works are the parts of a running tagtide. Which of them there are is what
+// makes the difference between run, emit, process and serve.
+type works struct {
+	log      *stream.Log
+	graph    *stream.GroupGraph
+	registry api.Registry
+	logger   *slog.Logger
+	open     []io.Closer // in the order they were opened
+
+	emitter   *emitter.Emitter
+	processor *stream.Processor
+	view      *view.View
+}
+
+// newWorks makes works without parts. They close the log.
+func newWorks(l *stream.Log, f groupFlags, logger *slog.Logger) *works {
+	return &works{log: l, graph: f.graph(), registry: newRegistry(), logger: logger, open: []io.Closer{l}}
+}
+
+// close closes everything, the last opened first.
+func (w *works) close() error {
+	var errs []error
+	for n := len(w.open); n > 0; n-- {
+		errs = append(errs, w.open[n-1].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// paceFlags are for everything that commits.
+type paceFlags struct {
+	CommitInterval time.Duration `help:"Between two transactions." default:"100ms"`
+	InstanceID     string        `help:"Name of this instance, for good: no other one may have it." placeholder:"NAME"`
+}
+
+func (f paceFlags) validate() error {
+	if f.CommitInterval <= 0 {
+		return usagef("--commit-interval must be more than 0")
+	}
+	return nil
+}
+
+// memberFlags are for processor instances.
+type memberFlags struct {
+	paceFlags
+	Threads int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
+	Start   startFlag `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
+}
+
+func (f memberFlags) validate() error {
+	if f.Threads < 0 {
+		return usagef("--threads must not be negative")
+	}
+	return f.paceFlags.validate()
+}
+
+// addProcessor adds an instance of the group, which closes its state.
+func (w *works) addProcessor(state *stream.State, m memberFlags, t topicFlags, purge bool) (err error) {
+	w.open = append(w.open, state)
+	threads := m.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	w.processor, err = stream.NewProcessor(w.log, w.graph, stream.ProcessorOptions{
+		State: state, Threads: threads, CommitInterval: m.CommitInterval, InstanceID: m.InstanceID,
+		Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, NoCreate: !t.CreateTopics,
+		Start: m.Start.Start, PurgeInputs: purge, Logger: w.logger, Metrics: w.registry,
+	})
+	return err
+}
+
+// addView adds the view of the group's tables, which closes its state.
+func (w *works) addView(state *stream.State) (err error) {
+	w.open = append(w.open, state)
+	w.view, err = view.New(w.log, w.graph, view.Options{State: state, Logger: w.logger, Metrics: w.registry})
+	return err
+}
+
+// addEmitter adds an emitter, unless there is no source. The gate, if any,
+// holds it back.
+func (w *works) addEmitter(f *sourceFlags, group groupFlags, p paceFlags, t topicFlags, gate func(context.Context) error, s std) error {
+	source, err := f.source(s, w.logger)
+	if err != nil || source == nil {
+		return err
+	}
+	o := emitter.Options{
+		Stream: stream.EmitterOptions{
+			ID: emitterID(group.Group, p.InstanceID), Cursors: stream.TableTopic(group.Group, "cursors"),
+			CommitInterval: p.CommitInterval, NoCreate: !t.CreateTopics, Partitions: t.Partitions,
+			ReplicationFactor: t.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
+		},
+		Rate: f.rate(), Gate: gate,
+	}
+	if len(f.Track) > 0 {
+		if o.Track, err = post.NewTrack(f.Track...); err != nil {
+			return err
+		}
+	}
+	if isTerminal(s.err) && f.Source == "file" {
+		o.Report = progressBar(s.err)
+	}
+	w.emitter, err = emitter.New(w.log, group.InputTopic, source, o)
+	return err
+}
+
+// emitterID names an emitter for ever. Of two with one name the later one
+// fences the earlier: what was left of one that was killed is settled so.
+func emitterID(group, instance string) string {
+	if instance == "" {
+		return group + "-emitter"
+	}
+	return group + "-emitter-" + instance
+}
+
+// run runs the parts and serves HTTP until ctx ends, one of them fails, or the
+// lead, if there is one, has ended. It closes the listeners.
+func (w *works) run(ctx context.Context, l listeners, s std, lead lead) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	if w.processor != nil {
+		g.Go(func() error { return w.processor.Run(ctx) })
+	}
+	if w.view != nil {
+		g.Go(func() error { return w.view.Run(ctx) })
+	}
+	w.serve(ctx, g, l, s)
+	if lead != nil {
+		g.Go(func() error {
+			ended, err := lead(ctx)
+			if ended {
+				stop()
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// serve answers HTTP on the listeners there are.
+func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std) {
+	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build}
+	if one := l["--listen"]; one != nil {
+		server := api.New(counts{w.view}, options)
+		g.Go(func() error { return server.Run(ctx, one) })
+		fmt.Fprintf(s.err, "tagtide: page on http://%s\n", one.Addr())
+	}
+	if one := l["--admin-listen"]; one != nil {
+		server := api.NewAdmin(options)
+		g.Go(func() error { return server.Run(ctx, one) })
+		fmt.Fprintf(s.err, "tagtide: metrics, health and profiles on http://%s\n", one.Addr())
+	}
+}
