@@ -96,6 +96,12 @@ type Log interface {
 	// Kafka: FindCoordinator, JoinGroup, SyncGroup, Heartbeat.
 	Join(group string, o JoinOptions) (Member, error)
 
+	// Members describes the members of a group, sorted by id; none if there is
+	// no such group. Metadata is at least as new as the last rebalance, and
+	// Assignment what that gave; while one is going on both may be missing.
+	// Kafka: DescribeGroups.
+	Members(ctx context.Context, group string) ([]MemberInfo, error)
+
 	// Groups lists the groups that have members or committed positions.
 	// Kafka: ListGroups.
 	Groups(ctx context.Context) ([]string, error)
@@ -255,6 +261,10 @@ type JoinOptions struct {
 	InstanceID string
 	// SessionTimeout after which a silent member is taken for dead. Default 10 s.
 	SessionTimeout time.Duration
+	// Topics whose positions the group commits. Kafka's tools show them, and
+	// brokers keep positions of these for as long as the group has members;
+	// those of others expire (offsets.retention.minutes) if they do not move.
+	Topics []string
 	// Metadata is what the assignor learns of this member: opaque here.
 	Metadata []byte
 	// Assign divides the work, on whichever member the group made its leader:

@@ -58,6 +58,29 @@ func (l *Log) Groups(context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Members implements [log.Log].
+func (l *Log) Members(_ context.Context, name string) ([]log.MemberInfo, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	g := l.groups[name]
+	if g == nil {
+		return nil, nil
+	}
+	var infos []log.MemberInfo
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		m := g.members[id]
+		info := log.MemberInfo{ID: id, InstanceID: m.instance, Metadata: m.metadata, Assignment: m.claim.Assignment}
+		if m.next != nil {
+			info.Assignment = m.next.Assignment
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
 // DeleteGroup implements [log.Log]. The generation is kept: it never goes back.
 func (l *Log) DeleteGroup(ctx context.Context, name string) error {
 	err := l.write(ctx, l.exclusive(func(b *pebble.Batch) (func(), error) {

@@ -199,6 +199,35 @@ var groupTests = []testCase{
 		f.equal("a new member", zombie.claim.Member != before.Member, true)
 		f.equal("shares", []int{len(zombie.owns), len(alive.owns)}, []int{2, 2})
 	}},
+	{"the members of a group are told with what they were given", nil, func(f *fixture) {
+		members := func() []log.MemberInfo {
+			all, err := f.Log.Members(ctx, f.name("g"))
+			f.must(err)
+			return all
+		}
+		f.equal("before", members(), []log.MemberInfo{})
+		one := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
+		two := f.work("g", log.JoinOptions{Assign: deal(abcd...)})
+		f.settle(abcd, one, two)
+		var all []log.MemberInfo
+		f.await("both members with their work", func() bool {
+			all = members()
+			return len(all) == 2 && len(all[0].Assignment) > 0 && len(all[1].Assignment) > 0
+		})
+		f.equal("sorted", all[0].ID < all[1].ID, true)
+		for _, info := range all {
+			w, instance := one, "i"
+			if info.ID == two.claim.Member {
+				w, instance = two, ""
+			}
+			f.equal("member", info.ID, w.claim.Member)
+			f.equal("instance", info.InstanceID, instance)
+			f.equal("work", words(info.Assignment), words(w.claim.Assignment))
+		}
+		f.must(one.Leave(ctx))
+		f.must(two.Leave(ctx))
+		f.equal("after", members(), []log.MemberInfo{})
+	}},
 	{"groups are listed while they have members or positions", nil, func(f *fixture) {
 		a := f.topic("t", 1)[0]
 		has := func() bool {

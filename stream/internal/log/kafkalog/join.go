@@ -1,0 +1,210 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tagtide/tagtide/stream/internal/log"
+)
+
+// What the group's members call themselves. They speak the consumer protocol
+// around their own, because Kafka's tools describe groups of no other type,
+// and brokers keep the positions of topics that a consumer group subscribes to
+// for as long as it lives. The topics are JoinOptions.Topics; partitions stay
+// empty, because what is assigned is work, which only the assignor knows.
+const (
+	protocolType = "consumer"
+	protocolName = "tagtide"
+)
+
+// A joining is one round of JoinGroup and SyncGroup, as it was begun.
+type joining struct {
+	id        string // of the member; "": the group gives one
+	abandoned string // a member id that was given up, to be told so
+	lives     int    // of the member, when it began
+	asks      uint64
+	envelope  []byte
+}
+
+// A joined is how a round ended.
+type joined struct {
+	joining
+	id         string // as the group knows us, even if the round failed
+	generation int32
+	assignment []byte
+	at         time.Time // when the group surely had us
+	err        error
+}
+
+// enter makes one round. It waits for the other members, on a connection of
+// its own. about is called before the request that waits.
+func (m *member) enter(ctx context.Context, j joining, about func()) joined {
+	defer about()
+	x, err := m.joins.to(ctx)
+	if err != nil {
+		return joined{joining: j, id: j.id, err: err}
+	}
+	stop := x.during(ctx)
+	if j.abandoned != "" {
+		_, _ = x.LeaveGroup(m.leaveRequest(j.abandoned)) // it would leave by itself, later
+	}
+	about()
+	r := m.round(x.Broker, j)
+	if !stop() || !answered(r.err) {
+		m.joins.drop()
+	}
+	if elsewhere(r.err) || !answered(r.err) {
+		m.log.cluster.coordinatorMoved(groupCoordinator, m.group)
+	}
+	if !answered(r.err) {
+		r.err = lost(r.err)
+	}
+	return r
+}
+
+// round joins, assigns if it has to, and learns what it is assigned.
+func (m *member) round(b *sarama.Broker, j joining) joined {
+	got := joined{joining: j, id: j.id}
+	r, err := m.joinGroup(b, &got)
+	if err != nil {
+		got.err = fmt.Errorf("join: %w", err)
+		return got
+	}
+	got.id, got.generation = r.MemberId, r.GenerationId
+	m.entered(got)
+	got.at = time.Now()
+	sync := &sarama.SyncGroupRequest{
+		Version: 5, GroupId: m.group, GenerationId: r.GenerationId, MemberId: r.MemberId, GroupInstanceId: m.instance(),
+		ProtocolType: new(protocolType), ProtocolName: new(protocolName),
+	}
+	if r.LeaderId == r.MemberId {
+		if err := m.lead(sync, r.Members); err != nil {
+			got.err = fmt.Errorf("assign: %w", err)
+			return got
+		}
+	}
+	s, err := b.SyncGroup(sync)
+	if err == nil {
+		err = answer(s.Err)
+	}
+	if err != nil {
+		got.err = fmt.Errorf("sync: %w", err)
+		return got
+	}
+	got.assignment, got.err = assignmentIn(s)
+	return got
+}
+
+// joinGroup joins, twice if the group first gives a member id.
+func (m *member) joinGroup(b *sarama.Broker, got *joined) (*sarama.JoinGroupResponse, error) {
+	for {
+		req := &sarama.JoinGroupRequest{
+			Version: 8, GroupId: m.group, MemberId: got.id, GroupInstanceId: m.instance(),
+			SessionTimeout: int32(m.session.Milliseconds()), RebalanceTimeout: int32(m.session.Milliseconds()),
+			ProtocolType: protocolType,
+		}
+		err := req.AddGroupProtocolMetadata(protocolName, &sarama.ConsumerGroupMemberMetadata{Topics: m.topics, UserData: got.envelope})
+		if err != nil {
+			return nil, err
+		}
+		r, err := b.JoinGroup(req)
+		if err != nil {
+			return nil, err
+		}
+		if r.Err == sarama.ErrMemberIdRequired && r.MemberId != got.id {
+			got.id = r.MemberId
+			continue
+		}
+		return r, answer(r.Err)
+	}
+}
+
+// lead divides the work among all members.
+func (m *member) lead(sync *sarama.SyncGroupRequest, members []sarama.GroupMember) error {
+	infos := make([]log.MemberInfo, 0, len(members))
+	for _, g := range members {
+		infos = append(infos, infoOf(g.MemberId, g.GroupInstanceId, g.Metadata))
+	}
+	slices.SortFunc(infos, func(a, b log.MemberInfo) int { return strings.Compare(a.ID, b.ID) })
+	plan := m.assign(infos)
+	for _, info := range infos {
+		err := sync.AddGroupAssignmentMember(info.ID, &sarama.ConsumerGroupMemberAssignment{UserData: plan[info.ID]})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// infoOf is what an assignor sees of a member. What cannot be read, it sees
+// as it is: an assignor must not take such a member for one without work.
+func infoOf(id string, instance *string, metadata []byte) log.MemberInfo {
+	info := log.MemberInfo{ID: id, Metadata: metadata}
+	if instance != nil {
+		info.InstanceID = *instance
+	}
+	r := sarama.JoinGroupResponse{Members: []sarama.GroupMember{{MemberId: id, Metadata: metadata}}}
+	all, err := r.GetMembers()
+	if err != nil {
+		return info
+	}
+	e, err := parseEnvelope(all[id].UserData)
+	if err != nil {
+		return info
+	}
+	info.Metadata, info.Assignment = e.metadata, e.assignment
+	return info
+}
+
+// assignmentIn is what a member was assigned.
+func assignmentIn(s *sarama.SyncGroupResponse) ([]byte, error) {
+	if len(s.MemberAssignment) == 0 {
+		return nil, nil
+	}
+	a, err := s.GetMemberAssignment()
+	if err != nil {
+		return nil, fmt.Errorf("assignment: %w: %w", log.ErrDamaged, err)
+	}
+	return a.UserData, nil
+}
+
+// leaveRequest ends one membership. It names no instance: the member id is
+// this incarnation of it and no other.
+func (m *member) leaveRequest(id string) *sarama.LeaveGroupRequest {
+	return &sarama.LeaveGroupRequest{Version: 5, GroupId: m.group, Members: []sarama.MemberIdentity{{MemberId: id}}}
+}
+
+// instance is the instance id, or nil.
+func (m *member) instance() *string {
+	if m.instanceID == "" {
+		return nil
+	}
+	return &m.instanceID
+}
+
+// final tells whether no retry mends a failure to join, and what it is.
+func (m *member) final(err error) (error, bool) {
+	var k sarama.KError
+	if !errors.As(err, &k) {
+		// Wrong credentials, no Kafka, no TLS: not the network's mood.
+		return err, !retriable(err) && !errors.Is(err, context.Canceled)
+	}
+	switch k {
+	case sarama.ErrFencedInstancedId:
+		return fmt.Errorf("%w: another member joined as instance %q", log.ErrFenced, m.instanceID), true
+	case sarama.ErrInconsistentGroupProtocol:
+		return fmt.Errorf("%w: the group has members that are no members of ours: use another group", k), true
+	case sarama.ErrInvalidSessionTimeout:
+		return fmt.Errorf("%w: %v (group.min.session.timeout.ms, group.max.session.timeout.ms of the brokers)", k, m.session), true
+	case sarama.ErrGroupAuthorizationFailed, sarama.ErrInvalidGroupId, sarama.ErrGroupMaxSizeReached, sarama.ErrUnsupportedVersion,
+		sarama.ErrSASLAuthenticationFailed, sarama.ErrTopicAuthorizationFailed:
+		return classify(k), true
+	}
+	return err, false
+}
