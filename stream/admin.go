@@ -26,7 +26,7 @@ type PartitionInfo struct{ Start, Stable, End int64 }
 // DescribeTopics describes the named topics, or all. A name that does not
 // exist is an error that wraps [ErrUnknownTopic].
 func DescribeTopics(ctx context.Context, l *Log, names ...string) ([]TopicInfo, error) {
-	topics, err := l.Topics(ctx, names...)
+	topics, err := l.keeper.Topics(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("describe topics: %w", err)
 	}
@@ -35,7 +35,7 @@ func DescribeTopics(ctx context.Context, l *Log, names ...string) ([]TopicInfo, 
 	for _, t := range topics {
 		there[t.Name] = true
 		info := TopicInfo{Name: t.Name, Cleanup: cleanup(t.Cleanup), Retention: t.Retention}
-		ranges, err := newProbe(l, "", nil, nil).ends(ctx, t.Name)
+		ranges, err := newProbe(l.keeper, "", nil, nil).ends(ctx, t.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func ReadTopic(ctx context.Context, l *Log, topic string, f func(Record) error) 
 }
 
 func readPartition(ctx context.Context, l *Log, p record.Partition, extent PartitionInfo, f func(Record) error) error {
-	r := l.NewReader(log.ReaderOptions{})
+	r := l.keeper.NewReader(log.ReaderOptions{})
 	defer r.Close()
 	r.Seek(p, extent.Start)
 	for next := extent.Start; next < extent.Stable; {
@@ -145,7 +145,7 @@ func CreateTopics(ctx context.Context, l *Log, g *GroupGraph, o ProcessorOptions
 	if err := errors.Join(g.Validate(), o.validate()); err != nil {
 		return err
 	}
-	_, err := ensureGroupTopics(ctx, l, g, &o)
+	_, err := ensureGroupTopics(ctx, l.keeper, g, &o)
 	return err
 }
 
@@ -181,11 +181,11 @@ func (g *GroupGraph) Inputs() []string {
 // Inputs stay. Nothing of the group may be running. Local state is not
 // touched; it does not fit the new topics and will be wiped.
 func ResetGroup(ctx context.Context, l *Log, g *GroupGraph) error {
-	if err := l.DeleteGroup(ctx, g.Group()); err != nil {
+	if err := l.keeper.DeleteGroup(ctx, g.Group()); err != nil {
 		return fmt.Errorf("forget the positions of group %s: %w", g.Group(), err)
 	}
 	for _, name := range g.OwnTopics() {
-		if err := l.DeleteTopic(ctx, name); err != nil && !errors.Is(err, ErrUnknownTopic) {
+		if err := l.keeper.DeleteTopic(ctx, name); err != nil && !errors.Is(err, ErrUnknownTopic) {
 			return fmt.Errorf("delete topic %s: %w", name, err)
 		}
 	}
@@ -194,7 +194,7 @@ func ResetGroup(ctx context.Context, l *Log, g *GroupGraph) error {
 
 // Backlog counts the records, by position, that a group has not handled yet.
 func Backlog(ctx context.Context, l *Log, g *GroupGraph) (int64, error) {
-	p := newProbe(l, "", g, nil)
+	p := newProbe(l.keeper, "", g, nil)
 	var n int64
 	for _, topic := range p.upstream() {
 		behind, err := p.behind(ctx, topic)

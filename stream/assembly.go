@@ -43,7 +43,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	a := &assembly{graph: g}
 	program := g.program()
 	for _, lookup := range g.lookups {
-		f := follow.New(follow.Config{Log: l, Store: state, Topic: lookup.topic, Space: "lookup:", Logger: o.Logger})
+		f := follow.New(follow.Config{Log: l, Store: state.tables, Topic: lookup.topic, Space: "lookup:", Logger: o.Logger})
 		a.lookups = append(a.lookups, f)
 		program.Lookups = append(program.Lookups, func(key string) ([]byte, bool, error) { return f.Get(nil, []byte(key)) })
 	}
@@ -54,7 +54,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	failure := o.failure(g)
 	for n := range o.Threads {
 		a.threads = append(a.threads, thread.New(thread.Config{
-			Log: l, Store: state, Topology: &g.topology, Program: program, Topics: topics,
+			Log: l, Store: state.tables, Topology: &g.topology, Program: program, Topics: topics,
 			TransactionalID: fmt.Sprintf("%s-%s-%d", g.Group(), id, n),
 			CommitInterval:  o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
 			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),

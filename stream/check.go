@@ -20,7 +20,7 @@ type Finding struct {
 // exactly the changelog folded up to the table's own position. Nobody else may
 // have the state open.
 func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
-	tables, err := s.Tables()
+	tables, err := s.tables.Tables()
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
@@ -38,7 +38,7 @@ func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
 // CheckOpen finds transactions that were begun and have not ended.
 func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
 	f := Finding{What: "no transaction is open"}
-	open, err := l.OpenTransactions(ctx)
+	open, err := l.keeper.OpenTransactions(ctx)
 	if err != nil {
 		return f, fmt.Errorf("list transactions: %w", err)
 	}
@@ -55,14 +55,14 @@ func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
 func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
 	changelog := t.Changelog
 	changelog.Topic = changelog.Topic[strings.LastIndexByte(changelog.Topic, ':')+1:] // without the space of a view or lookup
-	topics, err := l.Topics(ctx, changelog.Topic)
+	topics, err := l.keeper.Topics(ctx, changelog.Topic)
 	if err != nil {
 		return "", err
 	}
 	if len(topics) == 0 || topics[0].ID != t.Identity.TopicID || topics[0].Partitions != t.Identity.Partitions {
 		return "", nil // a copy of a topic that is no more: the next start drops it
 	}
-	ranges, err := newProbe(l, "", nil, nil).ends(ctx, changelog.Topic)
+	ranges, err := newProbe(l.keeper, "", nil, nil).ends(ctx, changelog.Topic)
 	if err != nil {
 		return "", err
 	}
@@ -70,7 +70,7 @@ func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault stri
 	if t.Checkpoint.Next > extent.Stable {
 		return fmt.Sprintf("the changelog ends before it, at %d", extent.Stable), nil
 	}
-	kept, err := s.Open(t.Changelog, t.Identity)
+	kept, err := s.tables.Open(t.Changelog, t.Identity)
 	if err != nil {
 		return "", err
 	}

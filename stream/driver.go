@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/follow"
+	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/thread"
 )
@@ -45,7 +46,7 @@ func NewDriver(ctx context.Context, l *Log, g *GroupGraph, o ProcessorOptions) (
 	for n := range d.parts {
 		d.parts[n] = &driven{awake: true}
 	}
-	d.assembly, err = assemble(ctx, l, p.opts.State, g, &p.opts, hooks{
+	d.assembly, err = assemble(ctx, l.keeper, p.opts.State, g, &p.opts, hooks{
 		runner:    func(n int) thread.Runner { return &driverRunner{d, n} },
 		wake:      func(n int) { d.parts[1+n].awake = true },
 		changed:   func() { d.parts[0].awake = true },
@@ -255,9 +256,12 @@ func (d *Driver) Visit(name string) (done func() (bool, error), err error) {
 	}, nil
 }
 
+// NewLog makes a Log of a keeper. For package streamtest.
+func NewLog(keeper log.Log) *Log { return &Log{keeper} }
+
 // NewState makes a State of a store that is open. id stands for the state's
 // own, under which its processors write. For package streamtest.
-func NewState(s store.Store, id string) *State { return &State{Store: s, id: id} }
+func NewState(s store.Store, id string) *State { return &State{tables: s, id: id} }
 
 // An EmitterDriver commits what an emitter is given, step by step.
 type EmitterDriver struct{ core *emitter }

@@ -83,7 +83,7 @@ type emitter struct {
 // NewEmitter makes an emitter for a topic, and creates what topics are missing.
 // It does not take over the ID yet: Run does.
 func NewEmitter[V any](l *Log, topic string, c codec.Codec[V], o EmitterOptions) (*Emitter[V], error) {
-	core, err := newEmitter(l, topic, o)
+	core, err := newEmitter(l.keeper, topic, o)
 	if err != nil {
 		return nil, fmt.Errorf("emitter %s: %w", o.ID, err)
 	}

@@ -63,11 +63,11 @@ func start[V any](t *testing.T, e *Emitter[V]) (stop func() error) {
 func words(t *testing.T, l *Log) map[int32][]string {
 	t.Helper()
 	got := map[int32][]string{}
-	topics, err := l.Topics(t.Context(), "words")
+	topics, err := l.keeper.Topics(t.Context(), "words")
 	if err != nil || len(topics) != 1 {
 		t.Fatal(topics, err)
 	}
-	r := l.NewReader(log.ReaderOptions{})
+	r := l.keeper.NewReader(log.ReaderOptions{})
 	defer r.Close()
 	for p := range topics[0].Partitions {
 		r.Seek(record.Partition{Topic: "words", Number: p}, 0)
@@ -276,7 +276,7 @@ func TestEmitterNamesWhatIsWrongWithItsTopics(t *testing.T) {
 	if _, err := NewEmitter(l, "words", codec.String, quiet(EmitterOptions{NoCreate: true})); !errors.Is(err, ErrUnknownTopic) || !strings.Contains(err.Error(), "words") {
 		t.Errorf("missing topic: %v", err)
 	}
-	if err := l.CreateTopic(t.Context(), log.Topic{Name: "c", Partitions: 2, Cleanup: log.Compact}); err != nil {
+	if err := l.keeper.CreateTopic(t.Context(), log.Topic{Name: "c", Partitions: 2, Cleanup: log.Compact}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := NewEmitter(l, "words", codec.String, quiet(EmitterOptions{Cursors: "c"})); err == nil || !strings.Contains(err.Error(), "one partition") {

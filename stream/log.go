@@ -11,7 +11,13 @@ import (
 
 // A Log is where topics live. Everything in this package works on any Log in
 // the same way. Safe for concurrent use.
-type Log struct{ log.Log }
+type Log struct{ keeper log.Log }
+
+// ID identifies the log for as long as its data lives.
+func (l *Log) ID() string { return l.keeper.ID() }
+
+// Close releases the log. What still uses it fails.
+func (l *Log) Close() error { return l.keeper.Close() }
 
 // EmbeddedOptions tune an embedded log. The zero value is good.
 type EmbeddedOptions struct {

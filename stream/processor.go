@@ -135,7 +135,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	defer stopWork()
 	w := newWakeups(p.opts.Threads)
 	var jobs sync.WaitGroup
-	a, err := assemble(ctx, p.log, p.opts.State, p.graph, &p.opts, hooks{
+	a, err := assemble(ctx, p.log.keeper, p.opts.State, p.graph, &p.opts, hooks{
 		runner: func(n int) thread.Runner { return &goRunner{ctx: work, jobs: &jobs, done: func() { w.wake(n) }} },
 		wake:   w.wake, changed: p.changed, committed: p.metrics.committed,
 	})

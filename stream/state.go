@@ -21,7 +21,7 @@ import (
 // made anew from the log. One State serves any number of views of one process,
 // and one running processor of each group. Safe for concurrent use.
 type State struct {
-	store.Store
+	tables   store.Store
 	id       string
 	occupied sync.Map // by group: true while a processor of it runs
 }
@@ -37,8 +37,11 @@ type StateOptions struct {
 	Logger *slog.Logger
 }
 
+// Close releases the state. What still uses it fails.
+func (s *State) Close() error { return s.tables.Close() }
+
 // MemoryState keeps tables in memory; they are restored at every start.
-func MemoryState() *State { return &State{Store: memstore.New(), id: newInstanceID()} }
+func MemoryState() *State { return &State{tables: memstore.New(), id: newInstanceID()} }
 
 // OpenState opens the state in a directory, creating it if need be. If its
 // files are damaged they are dropped, with a log line that says why, and will
@@ -69,7 +72,7 @@ func OpenState(dir string, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &State{Store: s, id: id}, nil
+	return &State{tables: s, id: id}, nil
 }
 
 // instanceID is the id this directory was given when it was first used. What

@@ -65,12 +65,12 @@ func NewView[V any](l *Log, topic string, c codec.Codec[V], o ViewOptions[V]) (*
 	}
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	v := &View[V]{log: l, topic: topic, codec: c, opts: o, recovered: make(chan struct{})}
-	config := follow.Config{Log: l, Store: o.State, Topic: topic, Space: "view:", Logger: o.Logger}
+	config := follow.Config{Log: l.keeper, Store: o.State.tables, Topic: topic, Space: "view:", Logger: o.Logger}
 	if o.Changed != nil {
 		config.Changed = v.tell
 	}
 	v.follower = follow.New(config)
-	v.probe = newProbe(l, topic, o.Of, func() []int64 { return v.follower.Progress().Next })
+	v.probe = newProbe(l.keeper, topic, o.Of, func() []int64 { return v.follower.Progress().Next })
 	registerViewMetrics(o.Metrics, topic, v.Freshness)
 	return v, nil
 }

@@ -81,7 +81,7 @@ func (e *emitting) start() {
 	w := e.w
 	e.life++
 	w.tracef("%s starts, life %d", e.id, e.life)
-	em, err := stream.NewEmitter(&stream.Log{Log: &wire{Log: w.log, w: w, owner: e.id}}, simInput, codec.Bytes, stream.EmitterOptions{
+	em, err := stream.NewEmitter(stream.NewLog(&wire{Log: w.log, w: w, owner: e.id}), simInput, codec.Bytes, stream.EmitterOptions{
 		ID: e.id, Cursors: simCursors, CommitInterval: w.conf.commit, NoCreate: true, Logger: logger,
 		Now: func() time.Time { return w.now }, Instance: fmt.Sprintf("%s.%d", e.id, e.life),
 	})

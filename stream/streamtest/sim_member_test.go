@@ -56,7 +56,7 @@ func (m *member) start() {
 		o.InstanceID = m.name
 	}
 	w.tracef("%s starts, life %d", m.name, m.life)
-	d, err := stream.NewDriver(w.ctx, &stream.Log{Log: m.wire}, w.graph.GroupGraph, o)
+	d, err := stream.NewDriver(w.ctx, stream.NewLog(m.wire), w.graph.GroupGraph, o)
 	if w.dead {
 		m.store.crash(false)
 		return

@@ -54,7 +54,7 @@ func (v *viewing) start() {
 	}
 	v.store = openSimStore(w, v.name, v.disk)
 	v.told = map[string]int{}
-	view, err := stream.NewView(&stream.Log{Log: &wire{Log: w.log, w: w, owner: v.name}}, countTopic, tallyCodec{}, stream.ViewOptions[tally]{
+	view, err := stream.NewView(stream.NewLog(&wire{Log: w.log, w: w, owner: v.name}), countTopic, tallyCodec{}, stream.ViewOptions[tally]{
 		State: stream.NewState(v.store, v.name), Changed: v.changed, Of: w.graph.GroupGraph, Logger: logger,
 	})
 	w.must(err, "start %s", v.name)

@@ -107,7 +107,7 @@ func (t *Tester) must(err error, format string, args ...any) {
 
 // Log is the log that the group runs on, for views, and for whatever else wants
 // to be driven beside the group.
-func (t *Tester) Log() *stream.Log { return &stream.Log{Log: t.log} }
+func (t *Tester) Log() *stream.Log { return stream.NewLog(t.log) }
 
 // Now is the time of the clock.
 func (t *Tester) Now() time.Time { return t.now }
