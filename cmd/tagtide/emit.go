@@ -3,31 +3,34 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // emitCmd is only the emitter.
 type emitCmd struct {
-	groupFlags
+	nameFlags
 	brokerFlags
 	topicFlags
 	sourceFlags
 	paceFlags
 
+	InstanceID  string `help:"Name of this emitter, under which it remembers what it has read; two at once need one each." placeholder:"NAME"`
 	AdminListen string `help:"Address for metrics, health and profiles." placeholder:"HOST:PORT"`
 	Once        bool   `help:"End when the input is read: refuse a source that has no end."`
 }
 
 // Help is shown by --help.
 func (c *emitCmd) Help() string {
-	return `Reads posts from a source into the input topic, each exactly once: where it has got to is committed with the posts, so the same command goes on after a stop or a crash. It ends when its source does.
-
-Two emitters at once need an --instance-id each.`
+	return `Reads posts from a source into the input topic, each exactly once: where it has got to is committed with the posts, so the same command goes on after a stop or a crash. It ends when its source does.`
 }
 
 // Validate is called by the parser.
 func (c *emitCmd) Validate() error {
 	if c.Source == "none" {
 		return usagef("--source none leaves nothing to do")
+	}
+	if strings.Contains(c.InstanceID, "/") {
+		return usagef("--instance-id must not contain a slash")
 	}
 	return errors.Join(c.brokerFlags.validate(true), c.paceFlags.validate(), c.topicFlags.validate(), c.sourceFlags.validate(c.Once))
 }
@@ -37,9 +40,13 @@ func (c *emitCmd) Run(ctx context.Context, s std, g *Globals) error {
 	if err := c.inputsThere(); err != nil {
 		return err
 	}
-	p := part{brokers: c.brokerFlags, group: c.groupFlags, addresses: map[string]string{"--admin-listen": c.AdminListen}}
+	p := part{brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
-		err := w.addEmitter(&c.sourceFlags, c.groupFlags, c.paceFlags, c.topicFlags, nil, s)
+		e := emitting{id: emitterID(c.Group), source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
+		if c.InstanceID != "" {
+			e.id += "-" + c.InstanceID
+		}
+		err := w.addEmitter(e, s)
 		return func(ctx context.Context) (bool, error) { return true, w.emitter.Run(ctx) }, err
 	})
 }

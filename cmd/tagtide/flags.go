@@ -45,11 +45,16 @@ func (g *Globals) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// groupFlags name the group and its input.
-type groupFlags struct {
+// nameFlags name the group and its input.
+type nameFlags struct {
 	Group      string `help:"Name of the group; its topics begin with it." default:"hashtags"`
-	InputTopic string `help:"Topic the posts are read from." default:"tweets"`
-	Reposts    string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
+	InputTopic string `help:"Topic the posts are in." default:"tweets"`
+}
+
+// groupFlags say what the group does.
+type groupFlags struct {
+	nameFlags
+	Reposts string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
 }
 
 // graph is the topology of the group.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 
 // brokerFlags say where a Kafka is, and who we are to it.
 type brokerFlags struct {
-	Brokers          []string `help:"A Kafka: addresses of some of its brokers." placeholder:"HOST:PORT,…"`
+	Brokers          []string `help:"A Kafka: addresses of some of its brokers." placeholder:"HOST:PORT"`
 	TLS              bool     `name:"tls" help:"Encrypt connections to the brokers."`
 	TLSCA            string   `name:"tls-ca" help:"PEM file with the authorities that brokers' certificates are signed by (default: the system's)." placeholder:"FILE"`
 	TLSCert          string   `name:"tls-cert" help:"PEM file with our certificate, for brokers that ask for one." placeholder:"FILE"`
@@ -39,6 +40,11 @@ func (f *brokerFlags) validate(needed bool) error {
 		return usagef("--sasl-user and --sasl-password-file go with --sasl")
 	case f.SASL != "" && (f.SASLUser == "" || f.SASLPasswordFile == ""):
 		return usagef("--sasl needs --sasl-user and --sasl-password-file")
+	}
+	for _, b := range f.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return usagef("--brokers: %q is not HOST:PORT", b)
+		}
 	}
 	switch f.SASL {
 	case "", "plain", "scram-sha-256", "scram-sha-512":

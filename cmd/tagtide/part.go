@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+
+	"github.com/tagtide/tagtide/stream"
 )
 
 // A part is a tagtide that does some of the work, on a Kafka.
 type part struct {
 	brokers   brokerFlags
-	group     groupFlags
+	graph     *stream.GroupGraph
 	addresses map[string]string // to listen on, by flag
 }
 
@@ -26,7 +28,7 @@ func (p *part) run(ctx context.Context, s std, g *Globals, add func(*works) (lea
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}
-	w := newWorks(l, p.group, logger)
+	w := newWorks(l, p.graph, logger)
 	defer func() { err = errors.Join(err, w.close()) }()
 	lead, err := add(w)
 	if err != nil {

@@ -93,7 +93,7 @@ func (c *runCmd) openWorks(ctx context.Context, dir string, logger *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	w := newWorks(l, c.groupFlags, logger)
+	w := newWorks(l, c.graph(), logger)
 	if err := c.makeParts(w, dir, s); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -118,11 +118,11 @@ func (c *runCmd) makeParts(w *works, dir string, s std) error {
 	if err := w.addView(state); err != nil {
 		return err
 	}
-	var gate func(context.Context) error
+	e := emitting{id: emitterID(c.Group), source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
 	if embedded {
-		gate = (&backlog{log: w.log, graph: w.graph}).wait
+		e.gate = (&backlog{log: w.log, graph: w.graph}).wait
 	}
-	return w.addEmitter(&c.sourceFlags, c.groupFlags, c.paceFlags, c.topicFlags, gate, s)
+	return w.addEmitter(e, s)
 }
 
 // lead emits and, with --once, waits until all is counted, and tells.

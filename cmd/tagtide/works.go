@@ -33,9 +33,13 @@ type works struct {
 }
 
 // newWorks makes works without parts. They close the log.
-func newWorks(l *stream.Log, f groupFlags, logger *slog.Logger) *works {
-	return &works{log: l, graph: f.graph(), registry: newRegistry(), logger: logger, open: []io.Closer{l}}
+func newWorks(l *stream.Log, g *stream.GroupGraph, logger *slog.Logger) *works {
+	return &works{log: l, graph: g, registry: newRegistry(), logger: logger, open: []io.Closer{l}}
 }
+
+// emitterID names the emitter of a group for ever. Of two with one name the
+// later one fences the earlier; what one that was killed left open is settled so.
+func emitterID(group string) string { return group + "-emitter" }
 
 // close closes everything, the last opened first.
 func (w *works) close() error {
@@ -49,7 +53,6 @@ func (w *works) close() error {
 // paceFlags are for everything that commits.
 type paceFlags struct {
 	CommitInterval time.Duration `help:"Between two transactions." default:"100ms"`
-	InstanceID     string        `help:"Name of this instance, for good: no other one may have it." placeholder:"NAME"`
 }
 
 func (f paceFlags) validate() error {
@@ -62,8 +65,9 @@ func (f paceFlags) validate() error {
 // memberFlags are for processor instances.
 type memberFlags struct {
 	paceFlags
-	Threads int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
-	Start   startFlag `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
+	InstanceID string    `help:"Name of this instance, for good: after a restart it gets its tasks back. No other one may have it." placeholder:"NAME"`
+	Threads    int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
+	Start      startFlag `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
 }
 
 func (f memberFlags) validate() error {
@@ -95,20 +99,30 @@ func (w *works) addView(state *stream.State) (err error) {
 	return err
 }
 
-// addEmitter adds an emitter, unless there is no source. The gate, if any,
-// holds it back.
-func (w *works) addEmitter(f *sourceFlags, group groupFlags, p paceFlags, t topicFlags, gate func(context.Context) error, s std) error {
+// An emitting is what an emitter is made from.
+type emitting struct {
+	id     string // under which it remembers what it has read
+	source *sourceFlags
+	names  nameFlags
+	pace   paceFlags
+	topics topicFlags
+	gate   func(context.Context) error // holds it back; nil: nothing does
+}
+
+// addEmitter adds an emitter, unless there is no source.
+func (w *works) addEmitter(e emitting, s std) error {
+	f := e.source
 	source, err := f.source(s, w.logger)
 	if err != nil || source == nil {
 		return err
 	}
 	o := emitter.Options{
 		Stream: stream.EmitterOptions{
-			ID: emitterID(group.Group, p.InstanceID), Cursors: stream.TableTopic(group.Group, "cursors"),
-			CommitInterval: p.CommitInterval, NoCreate: !t.CreateTopics, Partitions: t.Partitions,
-			ReplicationFactor: t.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
+			ID: e.id, Cursors: stream.TableTopic(e.names.Group, "cursors"),
+			CommitInterval: e.pace.CommitInterval, NoCreate: !e.topics.CreateTopics, Partitions: e.topics.Partitions,
+			ReplicationFactor: e.topics.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
 		},
-		Rate: f.rate(), Gate: gate,
+		Rate: f.rate(), Gate: e.gate,
 	}
 	if len(f.Track) > 0 {
 		if o.Track, err = post.NewTrack(f.Track...); err != nil {
@@ -118,17 +132,8 @@ func (w *works) addEmitter(f *sourceFlags, group groupFlags, p paceFlags, t topi
 	if isTerminal(s.err) && f.Source == "file" {
 		o.Report = progressBar(s.err)
 	}
-	w.emitter, err = emitter.New(w.log, group.InputTopic, source, o)
+	w.emitter, err = emitter.New(w.log, e.names.InputTopic, source, o)
 	return err
-}
-
-// emitterID names an emitter for ever. Of two with one name the later one
-// fences the earlier: what was left of one that was killed is settled so.
-func emitterID(group, instance string) string {
-	if instance == "" {
-		return group + "-emitter"
-	}
-	return group + "-emitter-" + instance
 }
 
 // run runs the parts and serves HTTP until ctx ends, one of them fails, or the
