@@ -19,7 +19,7 @@ import (
 // it, and closes it.
 type conn struct {
 	*sarama.Broker
-	socket net.Conn
+	socket *frames
 }
 
 // dial opens a connection to a broker at an address, and proves who we are.
@@ -134,6 +134,7 @@ type frames struct {
 	seen    int
 	head    [4]byte
 	foreign error
+	wrote   func() // if set, called after each write, by who writes
 }
 
 // maxFirst is more than the first answer of any Kafka (the versions of its
@@ -154,6 +155,15 @@ func (f *frames) Read(p []byte) (int, error) {
 		if f.foreign != nil {
 			return 0, f.foreign
 		}
+	}
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (f *frames) Write(p []byte) (int, error) {
+	n, err := f.Conn.Write(p)
+	if f.wrote != nil {
+		f.wrote()
 	}
 	return n, err
 }

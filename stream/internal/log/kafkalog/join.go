@@ -43,9 +43,9 @@ type joined struct {
 }
 
 // enter makes one round. It waits for the other members, on a connection of
-// its own. about is called before the request that waits.
-func (m *member) enter(ctx context.Context, j joining, about func()) joined {
-	defer about()
+// its own. sent is called, at least once, when the request that waits has left.
+func (m *member) enter(ctx context.Context, j joining, sent func()) joined {
+	defer sent()
 	x, err := m.joins.to(ctx)
 	if err != nil {
 		return joined{joining: j, id: j.id, err: err}
@@ -54,7 +54,7 @@ func (m *member) enter(ctx context.Context, j joining, about func()) joined {
 	if j.abandoned != "" {
 		_, _ = x.LeaveGroup(m.leaveRequest(j.abandoned)) // it would leave by itself, later
 	}
-	about()
+	x.socket.wrote = sent
 	r := m.round(x.Broker, j)
 	if !stop() || !answered(r.err) {
 		m.joins.drop()

@@ -67,8 +67,8 @@ type member struct {
 
 const defaultSession = 10 * time.Second
 
-// Join implements [log.Log]. It returns when the request to join is about to
-// leave, or could not: so who joins later as the same instance wins.
+// Join implements [log.Log]. It returns when the request to join has left, or
+// could not: so who joins later as the same instance wins.
 func (l *Log) Join(group string, o log.JoinOptions) (log.Member, error) {
 	if group == "" || o.Assign == nil {
 		return nil, fmt.Errorf("join group %q: it needs a name and an assignor", group)
@@ -86,9 +86,9 @@ func (l *Log) Join(group string, o log.JoinOptions) (log.Member, error) {
 	}
 	m.life, m.end = context.WithCancel(l.life)
 	m.joins, m.beats = connection{m: m}, connection{m: m}
-	about := make(chan struct{})
-	l.work.Go(func() { m.run(sync.OnceFunc(func() { close(about) })) })
-	<-about
+	sent := make(chan struct{})
+	l.work.Go(func() { m.run(sync.OnceFunc(func() { close(sent) })) })
+	<-sent
 	return m, nil
 }
 

@@ -37,10 +37,10 @@ func (m *member) cadence() time.Duration {
 }
 
 // run is the member's goroutine.
-func (m *member) run(about func()) {
+func (m *member) run(sent func()) {
 	r := &runner{member: m, joined: make(chan joined, 1), beaten: make(chan beat, 1), wanted: true, cancel: func() {}}
 	defer close(m.done)
-	defer about()
+	defer sent()
 	defer m.joins.drop()
 	defer m.beats.drop()
 	defer r.helpers.Wait()
@@ -48,7 +48,7 @@ func (m *member) run(about func()) {
 	ticks := time.NewTicker(m.cadence())
 	defer ticks.Stop()
 	for {
-		r.startJoin(about)
+		r.startJoin(sent)
 		select {
 		case <-m.life.Done():
 			return
@@ -82,7 +82,7 @@ func (r *runner) check() bool {
 }
 
 // startJoin begins a round if one is due and none is under way.
-func (r *runner) startJoin(about func()) {
+func (r *runner) startJoin(sent func()) {
 	if r.joining || r.again != nil {
 		return
 	}
@@ -94,7 +94,7 @@ func (r *runner) startJoin(about func()) {
 	r.joining, r.cancel, r.wanted, r.lives = true, cancel, false, j.lives
 	r.helpers.Go(func() {
 		defer cancel()
-		r.joined <- r.enter(ctx, j, about)
+		r.joined <- r.enter(ctx, j, sent)
 	})
 }
 

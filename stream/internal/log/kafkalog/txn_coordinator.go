@@ -175,13 +175,14 @@ func (c *commit) position(ctx, going context.Context) error {
 	if claim.Group == "" {
 		return nil
 	}
-	rpc := c.commitOffsets
-	switch {
-	case len(c.txn.Positions) > 0:
-	case claim.Member == "":
+	rpc := c.checkMember
+	switch tool := claim.Member == ""; {
+	case tool && len(c.txn.Positions) > 0:
+		rpc = c.commitToolOffsets
+	case tool:
 		rpc = c.checkEmpty
-	default:
-		rpc = c.checkMember
+	case len(c.txn.Positions) > 0:
+		rpc = func(b *sarama.Broker) error { return c.commitOffsets(b, claim.Member) }
 	}
 	err := c.producer.ask(ctx, going, groupCoordinator, claim.Group, rpc)
 	if err != nil {
@@ -190,17 +191,25 @@ func (c *commit) position(ctx, going context.Context) error {
 	return nil
 }
 
+// commitToolOffsets commits the positions of a tool, if the group is empty. A
+// broker that takes no unknown member in an empty group (kfake) is asked
+// whether it is empty, and then without a member.
+func (c *commit) commitToolOffsets(b *sarama.Broker) error {
+	err := c.commitOffsets(b, toolMember)
+	if !errors.Is(err, sarama.ErrUnknownMemberId) || c.checkEmpty(b) != nil {
+		return err
+	}
+	return c.commitOffsets(b, "")
+}
+
 // commitOffsets tells no instance id: claims have none. The member id, which
 // no two incarnations of an instance share, is checked as strictly.
-func (c *commit) commitOffsets(b *sarama.Broker) error {
+func (c *commit) commitOffsets(b *sarama.Broker, member string) error {
 	p, claim := c.producer, c.txn.Claim
 	r := &sarama.TxnOffsetCommitRequest{
 		Version: 3, TransactionalID: p.id, GroupID: claim.Group, ProducerID: p.pid, ProducerEpoch: p.epoch,
-		GenerationID: claim.Generation, MemberID: claim.Member,
+		GenerationID: claim.Generation, MemberID: member,
 		Topics: make(map[string][]*sarama.PartitionOffsetMetadata),
-	}
-	if claim.Member == "" {
-		r.MemberID = toolMember
 	}
 	var want []record.Partition
 	for at, next := range c.txn.Positions {

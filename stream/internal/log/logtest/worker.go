@@ -100,8 +100,8 @@ func (w *worker) step() (changed bool) {
 	return true
 }
 
-// settle lets workers step until they own all the work, and nothing changes.
-// No word may ever have two owners.
+// settle lets workers step until they own all the work under one generation,
+// and nothing changes. No word may ever have two owners.
 func (f *fixture) settle(work []string, workers ...*worker) {
 	f.Helper()
 	var have []string
@@ -119,7 +119,8 @@ func (f *fixture) settle(work []string, workers ...*worker) {
 				f.Fatalf("work with two owners: %v", have)
 			}
 		}
-		if quiet++; changed || !slices.Equal(have, work) {
+		apart := slices.ContainsFunc(workers, func(w *worker) bool { return w.claim.Generation != workers[0].claim.Generation })
+		if quiet++; changed || apart || !slices.Equal(have, work) {
 			quiet = 0
 		}
 		return quiet > 2
