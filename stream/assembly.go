@@ -3,8 +3,9 @@ package stream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/instance"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/task"
 	"github.com/tagtide/tagtide/stream/internal/thread"
 	"github.com/tagtide/tagtide/stream/internal/topology"
@@ -28,7 +30,7 @@ type assembly struct {
 
 // hooks are what whoever runs an assembly wants to hear.
 type hooks struct {
-	runner    func(n int) thread.Runner // of thread n
+	runner    func(n int) thread.Runner // of thread n; -1: of the instance
 	wake      func(n int)               // thread n has something to do
 	changed   func()                    // the tasks of a thread changed
 	committed func(took time.Duration, err error)
@@ -51,12 +53,19 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if id == "" {
 		id = state.id
 	}
+	retired, err := state.retire(g.Group(), id, o.Threads)
+	if err != nil {
+		return nil, err
+	}
 	failure := o.failure(g)
 	for n := range o.Threads {
+		if n > 0 {
+			retired = nil // the first one fences them
+		}
 		a.threads = append(a.threads, thread.New(thread.Config{
 			Log: l, Store: state.tables, Topology: &g.topology, Program: program, Topics: topics,
-			TransactionalID: fmt.Sprintf("%s-%s-%d", g.Group(), id, n),
-			CommitInterval:  o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
+			TransactionalID: thread.ID(g.Group(), id, n), Retired: retired, Near: o.NearRecords,
+			CommitInterval: o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
 			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),
 			Start:      thread.Start(o.Start), Failure: failure, PurgeInputs: o.PurgeInputs,
 			Runner: h.runner(n), Logger: o.Logger, Wake: func() { h.wake(n) }, Changed: h.changed, Committed: h.committed,
@@ -66,11 +75,53 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if err != nil {
 		return nil, err
 	}
-	a.instance, err = instance.New(instance.Config{
+	a.instance, err = instance.New(ctx, instance.Config{
 		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout},
-		Tasks: tasks, Threads: a.threads, Logger: o.Logger,
+		Shape: groupShape(&g.topology, tasks, o), Threads: a.threads, Instance: id, Endpoint: o.Endpoint,
+		Lags: func(ctx context.Context) (map[assign.Task]int64, error) {
+			return storeLags(ctx, l, state.tables, &g.topology, topics, tasks)
+		},
+		Runner: h.runner(-1), Logger: o.Logger,
 	})
 	return a, err
+}
+
+// groupShape is what there is to assign, and how.
+func groupShape(t *topology.Topology, tasks []assign.Task, o *ProcessorOptions) assign.Group {
+	subs := t.Subs()
+	return assign.Group{
+		Tasks: tasks, Standbys: o.Standbys, WarmUps: o.WarmUps, Near: o.NearRecords,
+		Stateful: func(t assign.Task) bool { return len(subs[t.Sub].Tables) > 0 },
+	}
+}
+
+// storeLags tells how many records the tables that lie in a store lack, by task.
+// A table that is not there, or not of this changelog, lacks them all.
+func storeLags(ctx context.Context, l log.Log, s store.Store, t *topology.Topology, topics map[string]log.Topic, tasks []assign.Task) (map[assign.Task]int64, error) {
+	infos, err := s.Tables()
+	if err != nil {
+		return nil, err
+	}
+	next := map[record.Partition]int64{}
+	for _, i := range infos {
+		if i.Identity.LogID == l.ID() && i.Identity.TopicID == topics[i.Changelog.Topic].ID {
+			next[i.Changelog] = i.Checkpoint.Next
+		}
+	}
+	subs := t.Subs()
+	lags := map[assign.Task]int64{}
+	of := map[record.Partition]assign.Task{}
+	for _, task := range tasks {
+		for _, tab := range subs[task.Sub].Tables {
+			lags[task] = 0
+			of[record.Partition{Topic: t.Tables[tab].Topic, Number: task.Partition}] = task
+		}
+	}
+	ends, err := l.Ends(ctx, slices.Collect(maps.Keys(of))...)
+	for p, r := range ends {
+		lags[of[p]] += max(0, r.End-max(r.Start, next[p]))
+	}
+	return lags, err
 }
 
 // program makes what the threads run of the graph.

@@ -64,8 +64,11 @@ func (d *Driver) wire(heartbeat time.Duration) {
 	member := d.parts[0]
 	member.name, member.ready = "member", []<-chan struct{}{d.assembly.instance.Ready()}
 	member.step = func(_ context.Context, now time.Time) (bool, time.Time, error) {
-		busy, err := d.assembly.instance.Step()
-		return busy, now.Add(heartbeat), err
+		busy, wake, err := d.assembly.instance.Step(now)
+		if beat := now.Add(heartbeat); beat.Before(wake) {
+			wake = beat
+		}
+		return busy, wake, err
 	}
 	for n, t := range d.assembly.threads {
 		inputs, restores := t.Ready()
@@ -165,9 +168,9 @@ func (d *Driver) Wake() time.Time {
 // A DriverJob is what a thread asked to be done beside it. It has one or more
 // phases; a crash may come before, between and after them.
 type DriverJob struct {
-	// Name of what it is: commit, restore, prepare, producer, purge.
+	// Name of what it is: commit, restore, prepare, producer, purge, free, lags.
 	Name string
-	// Thread that it belongs to.
+	// Thread that it belongs to; -1 for the membership.
 	Thread int
 
 	driver *Driver
@@ -235,6 +238,9 @@ func (d *Driver) Close() {
 
 // Tasks tells about the tasks the processor has, in order.
 func (d *Driver) Tasks() []TaskInfo { return d.assembly.tasks() }
+
+// Standbys tells about the tasks that the processor keeps warm, in order.
+func (d *Driver) Standbys() []TaskInfo { return d.assembly.standbys() }
 
 // Visit asks every thread to run the visitor of that name. done tells whether
 // all of it is committed, or failed.

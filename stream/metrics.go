@@ -13,7 +13,7 @@ type processorMetrics struct {
 	duration prometheus.Histogram
 	failures prometheus.Counter
 
-	records, skipped, dead, lag, state, restored, staged *prometheus.Desc
+	records, skipped, dead, lag, state, restored, left, standby, staged *prometheus.Desc
 }
 
 func newProcessorMetrics(r Registerer, p *Processor) *processorMetrics {
@@ -36,6 +36,8 @@ func newProcessorMetrics(r Registerer, p *Processor) *processorMetrics {
 		lag:      desc("partition_lag", "Positions that can be read and are not committed as handled.", "topic", "partition"),
 		state:    desc("task_state", "1 for the state that a task is in.", "task", "state"),
 		restored: desc("restore_progress_ratio", "Part of a task's restore that is done.", "task"),
+		left:     desc("restore_seconds_left", "About how long a task's restore will take; not there while nobody knows.", "task"),
+		standby:  desc("standby_lag", "Changelog positions that a standby's tables lack; not there before it has begun.", "task"),
 		staged:   desc("staged_bytes", "Memory that uncommitted work holds.", "thread"),
 	}
 	registerAnew(r, m, m.duration, m.failures)
@@ -52,7 +54,7 @@ func (m *processorMetrics) committed(took time.Duration, err error) {
 
 // Describe sends the descriptions of what Collect sends.
 func (m *processorMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.records, m.skipped, m.dead, m.lag, m.state, m.restored, m.staged} {
+	for _, d := range []*prometheus.Desc{m.records, m.skipped, m.dead, m.lag, m.state, m.restored, m.left, m.standby, m.staged} {
 		ch <- d
 	}
 }
@@ -72,7 +74,15 @@ func (m *processorMetrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(m.state, prometheus.GaugeValue, oneIf(t.State == state), t.Task, state)
 		}
 		ch <- prometheus.MustNewConstMetric(m.restored, prometheus.GaugeValue, t.Restored, t.Task)
+		if t.Left >= 0 {
+			ch <- prometheus.MustNewConstMetric(m.left, prometheus.GaugeValue, t.Left.Seconds(), t.Task)
+		}
 	})
+	for _, t := range m.p.Standbys() {
+		if t.TableLag >= 0 {
+			ch <- prometheus.MustNewConstMetric(m.standby, prometheus.GaugeValue, float64(t.TableLag), t.Task)
+		}
+	}
 }
 
 func oneIf(b bool) float64 {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +36,18 @@ type ProcessorOptions struct {
 	InstanceID string
 	// SessionTimeout after which a silent instance is given up; default 10 s.
 	SessionTimeout time.Duration
+	// Standbys of each task that other instances keep warm: copies of its
+	// tables that are ready to go on when its instance dies. Default none.
+	Standbys int
+	// WarmUps are the copies that instances may make at a time before tasks move
+	// to them, over the whole group; default 2.
+	WarmUps int
+	// NearRecords is how many changelog records a copy may lack to count as
+	// ready; default 10,000.
+	NearRecords int64
+	// Endpoint is where this instance answers queries, told to the others. It
+	// may be empty.
+	Endpoint string
 	// Partitions of topics that have to be created. Default: as many as the
 	// input has, or 4. ReplicationFactor of them; default the broker's.
 	Partitions        int32
@@ -79,6 +89,8 @@ func (o *ProcessorOptions) ensureDefaults() {
 	o.MaxStagedBytes = cmp.Or(o.MaxStagedBytes, 64<<20)
 	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
 	o.SessionTimeout = cmp.Or(o.SessionTimeout, 10*time.Second)
+	o.WarmUps = cmp.Or(o.WarmUps, 2)
+	o.NearRecords = cmp.Or(o.NearRecords, 10_000)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.State == nil {
 		o.State = MemoryState()
@@ -89,6 +101,9 @@ func (o *ProcessorOptions) validate() error {
 	var errs []error
 	if o.Threads < 0 || o.Partitions < 0 || o.MaxStagedBytes < 0 || o.CacheBytes < 0 {
 		errs = append(errs, errors.New("threads, partitions and sizes must not be negative"))
+	}
+	if o.Standbys < 0 || o.WarmUps < 0 || o.NearRecords < 0 {
+		errs = append(errs, errors.New("standbys, warm-ups and the records they may lack must not be negative"))
 	}
 	if o.CommitInterval < 0 || o.SessionTimeout < 0 {
 		errs = append(errs, errors.New("commit interval and session timeout must not be negative"))
@@ -136,8 +151,14 @@ func (p *Processor) Run(ctx context.Context) error {
 	w := newWakeups(p.opts.Threads)
 	var jobs sync.WaitGroup
 	a, err := assemble(ctx, p.log.keeper, p.opts.State, p.graph, &p.opts, hooks{
-		runner: func(n int) thread.Runner { return &goRunner{ctx: work, jobs: &jobs, done: func() { w.wake(n) }} },
-		wake:   w.wake, changed: p.changed, committed: p.metrics.committed,
+		runner: func(n int) thread.Runner {
+			done := p.changed
+			if n >= 0 {
+				done = func() { w.wake(n) }
+			}
+			return &goRunner{ctx: work, jobs: &jobs, done: done}
+		},
+		wake: w.wake, changed: p.changed, committed: p.metrics.committed,
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it had begun
@@ -236,14 +257,18 @@ func (p *Processor) follow(ctx context.Context, a *assembly, failed chan error) 
 
 // keepMembership steps the instance until ctx ends or something fails.
 func (p *Processor) keepMembership(ctx context.Context, i *instance.Instance, failed <-chan error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		busy, err := i.Step()
+		now := time.Now()
+		busy, wake, err := i.Step(now)
 		if err != nil {
 			return err
 		}
 		if busy {
 			continue
 		}
+		timer.Reset(wake.Sub(now))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -251,6 +276,7 @@ func (p *Processor) keepMembership(ctx context.Context, i *instance.Instance, fa
 			return err
 		case <-i.Ready():
 		case <-p.poke:
+		case <-timer.C:
 		}
 	}
 }
@@ -264,7 +290,7 @@ func (p *Processor) stop(a *assembly, failed <-chan error) error {
 		t.Stop()
 	}
 	for a.instance.Owned() {
-		if _, err := a.instance.Step(); err != nil {
+		if _, _, err := a.instance.Step(time.Now()); err != nil {
 			return err
 		}
 		select {
@@ -383,74 +409,6 @@ func (a *assembly) visit(name string) ([]*thread.Visit, error) {
 		visits = append(visits, visit)
 	}
 	return visits, nil
-}
-
-// Tasks tells about the tasks this instance has, in order.
-func (p *Processor) Tasks() []TaskInfo {
-	a := p.running.Load()
-	if a == nil {
-		return nil
-	}
-	return a.tasks()
-}
-
-func (a *assembly) tasks() []TaskInfo {
-	var tasks []TaskInfo
-	for n, t := range a.threads {
-		for _, s := range t.Status().Tasks {
-			tasks = append(tasks, taskInfo(n, s))
-		}
-	}
-	slices.SortFunc(tasks, func(a, b TaskInfo) int { return cmp.Compare(a.Task, b.Task) })
-	return tasks
-}
-
-// eachStatus walks what the threads last told: each thread, and each of its tasks.
-func (p *Processor) eachStatus(thread func(n, staged int), task func(t TaskInfo, records, skipped, dead int64)) {
-	a := p.running.Load()
-	if a == nil {
-		return
-	}
-	for n, t := range a.threads {
-		s := t.Status()
-		thread(n, s.Staged)
-		for _, ts := range s.Tasks {
-			task(taskInfo(n, ts), ts.Stats.Records, ts.Stats.Skipped, ts.Stats.Dead)
-		}
-	}
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// A TaskInfo tells about one task.
-type TaskInfo struct {
-	Task     string // sub-topology_partition
-	Thread   int
-	State    string  // preparing, restoring, running, closing
-	Restored float64 // part of its restore that is done; 1 once it runs
-	Inputs   []InputInfo
-}
-
-// An InputInfo tells about one input partition of a task.
-type InputInfo struct {
-	Topic     string
-	Partition int32
-	Committed int64 // position behind the last record whose effects are committed
-	Lag       int64 // records (positions, to be exact) readable behind it
-}
-
-func taskInfo(n int, s thread.TaskStatus) TaskInfo {
-	info := TaskInfo{Task: s.ID.String(), Thread: n, State: s.State.String()}
-	switch {
-	case s.State >= thread.Running:
-		info.Restored = 1
-	case s.Restored+s.ToGo > 0:
-		info.Restored = float64(s.Restored) / float64(s.Restored+s.ToGo)
-	}
-	for _, in := range s.Sources {
-		info.Inputs = append(info.Inputs, InputInfo{in.Partition.Topic, in.Partition.Number, in.Committed, in.Stable - in.Committed})
-	}
-	return info
 }
 
 // goRunner runs jobs in goroutines.

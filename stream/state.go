@@ -23,6 +23,7 @@ import (
 type State struct {
 	tables   store.Store
 	id       string
+	dir      string   // "": in memory
 	occupied sync.Map // by group: true while a processor of it runs
 }
 
@@ -72,7 +73,7 @@ func OpenState(dir string, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &State{tables: s, id: id}, nil
+	return &State{tables: s, id: id, dir: dir}, nil
 }
 
 // instanceID is the id this directory was given when it was first used. What
@@ -86,10 +87,7 @@ func instanceID(file string) (string, error) {
 		return "", fmt.Errorf("read instance id: %w", err)
 	}
 	id := newInstanceID()
-	if err := os.WriteFile(file, []byte(id+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("write instance id: %w", err)
-	}
-	return id, nil
+	return id, writeFile(file, id+"\n")
 }
 
 func newInstanceID() string { return strings.ToLower(rand.Text()[:10]) }

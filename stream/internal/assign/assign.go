@@ -1,13 +1,21 @@
-// Package assign decides which member owns which task. It is pure: members and
-// tasks in, assignments out, the same on every machine.
+// Package assign decides which member owns which task, and who keeps warm
+// copies of its tables. It is pure: members and tasks in, orders out, the same
+// on every machine. The ideas are those of Kafka Streams' KIP-441.
 //
 // Invariants of a plan:
 //   - every task has at most one owner, and none while its last owner has not
 //     released it: a task that moves is first taken from one member (this
 //     plan), then given to another (the next one, after the release);
-//   - in a plan where nobody has to release, every task has an owner, and no
-//     member has two tasks more than another;
-//   - sticky: no task moves unless balance demands it.
+//   - sticky: no task moves unless balance demands it. Balanced means that no
+//     member has so many tasks for its threads that one of them would be better
+//     off with another member; with as many threads each, within one task;
+//   - a task with tables moves only to a member that has them nearly complete.
+//     One that has not becomes a warm-up: it copies the tables while the task
+//     stays where it is, and asks for a rebalance when it has caught up. No more
+//     than Group.WarmUps do so at a time;
+//   - a task nobody owns is given away at once: to a member that has its tables
+//     nearly complete, also beyond balance, else as balance demands;
+//   - standbys and warm-ups are never on the owner's member.
 package assign
 
 import (
@@ -30,10 +38,31 @@ func (t Task) Compare(o Task) int {
 	return cmp.Or(cmp.Compare(t.Sub, o.Sub), cmp.Compare(t.Partition, o.Partition))
 }
 
+// A Group is what there is to assign, and how.
+type Group struct {
+	Tasks []Task // sorted
+	// Stateful tells which tasks have tables; nil for none.
+	Stateful func(Task) bool
+	// Standbys that each task with tables is to have.
+	Standbys int
+	// WarmUps that may be under way at a time; they come on top of standbys.
+	WarmUps int
+	// Near is how many changelog records tables may lack to count as caught up.
+	Near int64
+}
+
+func (g *Group) stateful(t Task) bool { return g.Stateful != nil && g.Stateful(t) }
+
 // A Member is what the plan needs to know of one.
 type Member struct {
-	ID   string
-	Owns []Task // what it has now and has not released
+	ID      string
+	Owns    []Task         // what it has now and has not released
+	Follows []Task         // whose tables it copies now
+	Lags    map[Task]int64 // changelog records that its copy lacks; unknown where it says nothing
+	Threads int            // how much it can work on at once; at least 1 is assumed
+	// Instance is what its transactional ids are made of, Endpoint where it
+	// answers queries; both may be empty.
+	Instance, Endpoint string
 }
 
 // An Order is what a plan tells one member.
@@ -43,123 +72,150 @@ type Order struct {
 	// Release are the tasks, sorted, that the plan takes from the member. Nobody
 	// else gets them before the member has reported that it has them no more.
 	Release []Task
+	// Follow are the tasks, sorted, whose tables to copy.
+	Follow []Task
+	// WarmUps are those of Follow, sorted, for which to ask for a rebalance
+	// once they have caught up.
+	WarmUps []Task
+	// Idle: there is not enough work for this member, and there will not be
+	// before another one leaves.
+	Idle bool
+	// Hosts are all members, by id, the same in all orders of a plan; none if
+	// the plan does not know all of them.
+	Hosts []Host
 }
 
-// Plan returns the order of each member. Tasks that are owned but not among
-// tasks are taken away.
-func Plan(members []Member, tasks []Task) map[string]Order {
-	given := distribute(members, tasks)
-	orders := make(map[string]Order, len(members))
-	for _, m := range members {
-		o := Order{Tasks: given[m.ID]}
-		for _, t := range m.Owns {
-			if !slices.Contains(o.Tasks, t) {
-				o.Release = append(o.Release, t)
+// A Host is one member, as the others learn of it.
+type Host struct {
+	Instance, Endpoint string
+	Threads            int
+	Tasks              []Task // that it is given
+}
+
+// Plan returns the order of each member. Tasks that are owned but not among the
+// group's are taken away.
+func Plan(members []Member, g Group) map[string]Order {
+	p := newPlan(members, g)
+	p.aim()
+	p.give()
+	p.spreadStandbys()
+	for _, m := range p.members {
+		m.idle = m.quota == 0 && len(m.given) == 0
+	}
+	return p.orders()
+}
+
+// Stand returns the orders by which every member keeps what it alone owns and
+// follows, and nothing moves: for a group of which not all members are known.
+func Stand(members []Member, g Group) map[string]Order {
+	p := newPlan(members, g)
+	for _, t := range p.group.Tasks {
+		if o := p.owner[t]; o != nil {
+			o.keep(t)
+		}
+	}
+	for _, m := range p.members {
+		for _, t := range m.Follows {
+			if p.group.stateful(t) && !slices.Contains(m.given, t) {
+				m.standbys = append(m.standbys, t)
 			}
 		}
-		slices.SortFunc(o.Release, Task.Compare)
-		orders[m.ID] = o
+	}
+	orders := p.orders()
+	for id, o := range orders {
+		o.Hosts = nil
+		orders[id] = o
 	}
 	return orders
 }
 
-// distribute decides who has which tasks.
-func distribute(members []Member, tasks []Task) map[string][]Task {
-	members = slices.Clone(members)
-	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	owner := owners(members, tasks)
-	plan := keep(members, tasks, owner)
-	for _, t := range tasks {
-		if _, owned := owner[t]; !owned {
-			to := lightest(members, plan, t.Sub)
-			plan[to] = append(plan[to], t)
-		}
-	}
-	for id := range plan {
-		slices.SortFunc(plan[id], Task.Compare)
-	}
-	return plan
+// planned is a member with what the plan has for it so far.
+type planned struct {
+	Member
+	quota      int // tasks it should have when everything has settled
+	idle       bool
+	aimed      map[int32]int // tasks aimed at it, by sub-topology
+	count      int           // of those
+	given      []Task        // to have now
+	warm, next []Task        // to copy before they are given to it: slowly, and as soon as they are released
+	standbys   []Task
+	fair       int // standbys it should have
 }
 
-// owners tells who has each task now. Two members may claim one after a
-// failure; then neither keeps it, and it is free in the next round.
-func owners(members []Member, tasks []Task) map[Task]string {
-	known := make(map[Task]bool, len(tasks))
-	for _, t := range tasks {
+func (m *planned) threads() int { return max(1, m.Threads) }
+
+func (m *planned) keep(t Task) { m.given = append(m.given, t) }
+
+func (m *planned) aim(t Task) { m.count++; m.aimed[t.Sub]++ }
+
+func (m *planned) follows(t Task) bool { return slices.Contains(m.Follows, t) }
+
+// has tells whether the plan has the task for the member, in whatever part.
+func (m *planned) has(t Task) bool {
+	return slices.Contains(m.given, t) || slices.Contains(m.next, t) || slices.Contains(m.warm, t) || slices.Contains(m.standbys, t)
+}
+
+// A plan under way.
+type plan struct {
+	group   Group
+	members []*planned // by id
+	// owner of each task that is owned; nil if two members claim it, as may be
+	// after a failure: then neither keeps it, and it is free in the next plan.
+	owner  map[Task]*planned
+	target map[Task]*planned // who should have the task when all has settled
+}
+
+func newPlan(members []Member, g Group) *plan {
+	p := &plan{group: g, owner: map[Task]*planned{}, target: map[Task]*planned{}}
+	for _, m := range members {
+		p.members = append(p.members, &planned{Member: m, aimed: map[int32]int{}})
+	}
+	slices.SortFunc(p.members, func(a, b *planned) int { return cmp.Compare(a.ID, b.ID) })
+	known := make(map[Task]bool, len(g.Tasks))
+	for _, t := range g.Tasks {
 		known[t] = true
 	}
-	owner := map[Task]string{}
-	for _, m := range members {
+	for _, m := range p.members {
 		for _, t := range m.Owns {
-			if !known[t] {
-				continue
+			if _, twice := p.owner[t]; twice {
+				p.owner[t] = nil
+			} else if known[t] {
+				p.owner[t] = m
 			}
-			if _, twice := owner[t]; twice {
-				owner[t] = ""
-				continue
-			}
-			owner[t] = m.ID
 		}
 	}
-	return owner
+	return p
 }
 
-// keep gives every member what it already has, up to its fair share.
-func keep(members []Member, tasks []Task, owner map[Task]string) map[string][]Task {
-	plan := make(map[string][]Task, len(members))
-	for _, m := range members {
-		plan[m.ID] = nil
+// near tells whether a task can run on a member without a restore to speak of.
+func (p *plan) near(m *planned, t Task) bool {
+	if !p.group.stateful(t) {
+		return true
 	}
-	for _, t := range tasks {
-		if id := owner[t]; id != "" {
-			plan[id] = append(plan[id], t)
-		}
-	}
-	share, extra := len(tasks)/max(len(members), 1), len(tasks)%max(len(members), 1)
-	for _, m := range slices.SortedFunc(slices.Values(members), func(a, b Member) int {
-		return cmp.Or(cmp.Compare(len(plan[b.ID]), len(plan[a.ID])), cmp.Compare(a.ID, b.ID))
-	}) {
-		limit := share
-		if extra > 0 {
-			limit, extra = share+1, extra-1
-		}
-		plan[m.ID] = shed(plan[m.ID], limit)
-	}
-	return plan
+	lag, known := m.Lags[t]
+	return known && lag <= p.group.Near
 }
 
-// shed takes tasks away until limit are left, each time one of the
-// sub-topology that has most, so that the kinds of work stay mixed.
-func shed(tasks []Task, limit int) []Task {
-	for len(tasks) > limit {
-		count := map[int32]int{}
-		for _, t := range tasks {
-			count[t.Sub]++
-		}
-		drop := 0
-		for i, t := range tasks {
-			if count[t.Sub] >= count[tasks[drop].Sub] {
-				drop = i
-			}
-		}
-		tasks = slices.Delete(tasks, drop, drop+1)
+// lag orders members by what they lack of a task; those that do not know last.
+func (m *planned) lag(t Task) int64 {
+	if lag, known := m.Lags[t]; known {
+		return lag
 	}
-	return tasks
+	return 1<<63 - 1
 }
 
-// lightest returns the member with the fewest tasks; among those, with the
-// fewest of the sub-topology; among those, the first by id.
-func lightest(members []Member, plan map[string][]Task, sub int32) string {
-	of := func(id string) (n int) {
-		for _, t := range plan[id] {
-			if t.Sub == sub {
-				n++
-			}
-		}
-		return n
+// apportion shares n units out among the members, by their threads (D'Hondt's
+// method): each unit to the member that then has the fewest for its threads.
+// Among equals to one that still has more than it was allotted, which so need
+// not give it up.
+func (p *plan) apportion(n int, has func(*planned) int, give func(*planned)) {
+	got := make(map[*planned]int, len(p.members))
+	for range n {
+		to := slices.MinFunc(p.members, func(a, b *planned) int {
+			return cmp.Or(cmp.Compare((got[a]+1)*b.threads(), (got[b]+1)*a.threads()),
+				cmp.Compare(min(0, got[a]-has(a)), min(0, got[b]-has(b))), cmp.Compare(a.ID, b.ID))
+		})
+		got[to]++
+		give(to)
 	}
-	best := slices.MinFunc(members, func(a, b Member) int {
-		return cmp.Or(cmp.Compare(len(plan[a.ID]), len(plan[b.ID])), cmp.Compare(of(a.ID), of(b.ID)), cmp.Compare(a.ID, b.ID))
-	})
-	return best.ID
 }

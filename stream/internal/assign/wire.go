@@ -1,27 +1,47 @@
 package assign
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 )
 
 // wireVersion is the first byte of what members exchange.
-const wireVersion = 1
+const wireVersion = 2
 
 // ErrWire is wrapped by errors of decoding.
 var ErrWire = errors.New("not of this version of the protocol, or cut off")
 
-// EncodeOrder writes an order, as a group's leader sends it to a member:
+// EncodeOrder writes an order, as a group's leader sends it to a member. All
+// numbers but the first two are uvarints:
 //
-//	┌─────────┬─────────┬─────────────────────────┬─────────┬───────────────────────────┐
-//	│ version │ tasks   │ tasks × (sub,partition) │ release │ release × (sub,partition) │
-//	│ 1 byte  │ uvarint │ uvarint, uvarint        │ uvarint │ uvarint, uvarint          │
-//	└─────────┴─────────┴─────────────────────────┴─────────┴───────────────────────────┘
+//	┌─────────┬────────┬───────┬─────────┬────────┬──────────┬───────────────┐
+//	│ version │ flags  │ tasks │ release │ follow │ warm-ups │ hosts × host  │
+//	│ 1 byte  │ 1 byte │ list  │ list    │ list   │ list     │ (count first) │
+//	└─────────┴────────┴───────┴─────────┴────────┴──────────┴───────────────┘
+//	list: count × (sub, partition)   host: instance, endpoint (length, bytes), threads, tasks (list)
+//	flags: 1 = idle
 func EncodeOrder(o Order) []byte {
-	return appendTasks(appendTasks([]byte{wireVersion}, o.Tasks), o.Release)
+	b := []byte{wireVersion, 0}
+	if o.Idle {
+		b[1] |= flagIdle
+	}
+	for _, tasks := range [][]Task{o.Tasks, o.Release, o.Follow, o.WarmUps} {
+		b = appendTasks(b, tasks)
+	}
+	b = binary.AppendUvarint(b, uint64(len(o.Hosts)))
+	for _, h := range o.Hosts {
+		b = binary.AppendUvarint(appendText(appendText(b, h.Instance), h.Endpoint), uint64(max(0, h.Threads)))
+		b = appendTasks(b, h.Tasks)
+	}
+	return b
 }
+
+const flagIdle = 1
 
 // DecodeOrder reads what EncodeOrder wrote. Empty data are the empty order.
 func DecodeOrder(data []byte) (o Order, err error) {
@@ -30,27 +50,43 @@ func DecodeOrder(data []byte) (o Order, err error) {
 	}
 	d := decoder{rest: data}
 	d.version()
-	o.Tasks, o.Release = d.tasks(), d.tasks()
+	o.Idle = d.byte()&flagIdle != 0
+	o.Tasks, o.Release, o.Follow, o.WarmUps = d.tasks(), d.tasks(), d.tasks(), d.tasks()
+	for range d.count() {
+		o.Hosts = append(o.Hosts, Host{Instance: d.text(), Endpoint: d.text(), Threads: int(d.int32()), Tasks: d.tasks()})
+	}
 	return o, d.end("order")
 }
 
 // A Report is what a member tells the group's leader.
 type Report struct {
-	// Owns are the tasks that it has.
-	Owns []Task
 	// Seen is the Sum of the order that it has taken over last. If that is not
 	// the last one it was given, it may own what was in that one, too.
 	Seen uint64
+	// The rest as in Member.
+	Owns, Follows      []Task
+	Lags               map[Task]int64
+	Threads            int
+	Instance, Endpoint string
 }
 
-// EncodeReport writes a report:
+// EncodeReport writes a report. All numbers but the first two are uvarints:
 //
-//	┌─────────┬─────────┬──────────┬────────────────────────┐
-//	│ version │ seen    │ owns     │ owns × (sub,partition) │
-//	│ 1 byte  │ 8 bytes │ uvarint  │ uvarint, uvarint       │
-//	└─────────┴─────────┴──────────┴────────────────────────┘
+//	┌─────────┬─────────┬─────────┬───────────────────────┬──────┬─────────┬────────────────────────┐
+//	│ version │ seen    │ threads │ instance, endpoint    │ owns │ follows │ lags ×                 │
+//	│ 1 byte  │ 8 bytes │         │ (length, bytes), each │ list │ list    │ (sub, partition, lag)  │
+//	└─────────┴─────────┴─────────┴───────────────────────┴──────┴─────────┴────────────────────────┘
+//	list: count × (sub, partition)
 func EncodeReport(r Report) []byte {
-	return appendTasks(binary.BigEndian.AppendUint64([]byte{wireVersion}, r.Seen), r.Owns)
+	b := binary.BigEndian.AppendUint64([]byte{wireVersion}, r.Seen)
+	b = binary.AppendUvarint(b, uint64(max(0, r.Threads)))
+	b = appendText(appendText(b, r.Instance), r.Endpoint)
+	b = appendTasks(appendTasks(b, r.Owns), r.Follows)
+	b = binary.AppendUvarint(b, uint64(len(r.Lags)))
+	for _, t := range slices.SortedFunc(maps.Keys(r.Lags), Task.Compare) {
+		b = binary.AppendUvarint(appendTask(b, t), uint64(max(0, r.Lags[t])))
+	}
+	return b
 }
 
 // DecodeReport reads what EncodeReport wrote. Empty data are the empty report.
@@ -60,7 +96,16 @@ func DecodeReport(data []byte) (r Report, err error) {
 	}
 	d := decoder{rest: data}
 	d.version()
-	r.Seen, r.Owns = d.uint64(), d.tasks()
+	r.Seen, r.Threads = d.uint64(), int(d.int32())
+	r.Instance, r.Endpoint = d.text(), d.text()
+	r.Owns, r.Follows = d.tasks(), d.tasks()
+	for n := d.count(); n > 0; n-- {
+		if r.Lags == nil {
+			r.Lags = make(map[Task]int64, n)
+		}
+		t := d.task()
+		r.Lags[t] = d.int64()
+	}
 	return r, d.end("report")
 }
 
@@ -71,16 +116,23 @@ func Sum(order []byte) uint64 {
 	}
 	h := fnv.New64a()
 	h.Write(order)
-	return h.Sum64()
+	return cmp.Or(h.Sum64(), 1)
+}
+
+func appendTask(b []byte, t Task) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(t.Sub)), uint64(t.Partition))
 }
 
 func appendTasks(b []byte, tasks []Task) []byte {
 	b = binary.AppendUvarint(b, uint64(len(tasks)))
 	for _, t := range tasks {
-		b = binary.AppendUvarint(b, uint64(t.Sub))
-		b = binary.AppendUvarint(b, uint64(t.Partition))
+		b = appendTask(b, t)
 	}
 	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 type decoder struct {
@@ -91,25 +143,47 @@ type decoder struct {
 func (d *decoder) fail() { d.bad, d.rest = true, nil }
 
 func (d *decoder) version() {
-	if d.rest[0] != wireVersion {
+	if d.byte() != wireVersion {
 		d.fail()
-		return
 	}
-	d.rest = d.rest[1:]
 }
 
-func (d *decoder) tasks() []Task {
+func (d *decoder) byte() byte {
+	if len(d.rest) == 0 {
+		d.fail()
+		return 0
+	}
+	b := d.rest[0]
+	d.rest = d.rest[1:]
+	return b
+}
+
+// count reads how many things follow: no more than there are bytes left.
+func (d *decoder) count() int {
 	n := d.uvarint()
 	if n > uint64(len(d.rest)) {
 		d.fail()
-		return nil
+		return 0
 	}
+	return int(n)
+}
+
+func (d *decoder) text() string {
+	n := d.count()
+	s := string(d.rest[:n])
+	d.rest = d.rest[n:]
+	return s
+}
+
+func (d *decoder) tasks() []Task {
 	var tasks []Task
-	for range n {
-		tasks = append(tasks, Task{Sub: d.int32(), Partition: d.int32()})
+	for range d.count() {
+		tasks = append(tasks, d.task())
 	}
 	return tasks
 }
+
+func (d *decoder) task() Task { return Task{Sub: d.int32(), Partition: d.int32()} }
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.rest)
@@ -129,6 +203,15 @@ func (d *decoder) uint64() uint64 {
 	v := binary.BigEndian.Uint64(d.rest)
 	d.rest = d.rest[8:]
 	return v
+}
+
+func (d *decoder) int64() int64 {
+	v := d.uvarint()
+	if v > 1<<63-1 {
+		d.fail()
+		return 0
+	}
+	return int64(v)
 }
 
 func (d *decoder) int32() int32 {

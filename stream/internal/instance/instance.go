@@ -10,8 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/assign"
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -23,27 +24,51 @@ type Config struct {
 	Log     log.Log
 	Group   string
 	Join    log.JoinOptions // Metadata and Assign are set here
-	Tasks   []assign.Task   // of the whole group
+	Shape   assign.Group    // of the whole group
 	Threads []*thread.Thread
-	Logger  *slog.Logger
+	// Instance is what the transactional ids of the threads are made of,
+	// Endpoint where this instance answers queries, if it does.
+	Instance, Endpoint string
+	// Lags asks the log how many changelog records the tables in the store lack,
+	// by task; those too that no thread has open. It may block.
+	Lags   func(context.Context) (map[assign.Task]int64, error)
+	Runner thread.Runner
+	Logger *slog.Logger
 }
 
-// An Instance belongs to one goroutine.
+// An Instance belongs to one goroutine, Hosts excepted.
 type Instance struct {
 	cfg      Config
 	member   log.Member
-	given    []assign.Task // by the last claim
+	order    assign.Order  // of the last claim
 	seen     uint64        // which order that was
 	release  bool          // it took something away, and that has not been reported as released
+	warm     []assign.Task // of order.WarmUps, those that have not been reported as caught up
 	lost     bool          // the group has given us up, and the threads still have something
 	reported []byte        // last
+
+	// lags are what the tables in the store lack, as far as is known.
+	lags      map[assign.Task]int64
+	lagsJob   *thread.Job
+	lagsFound map[assign.Task]int64 // by lagsJob
+	lagsAt    time.Time             // when to ask again
+
+	hosts atomic.Pointer[[]assign.Host]
 }
 
 // New joins the group.
-func New(cfg Config) (*Instance, error) {
-	i := &Instance{cfg: cfg, reported: assign.EncodeReport(assign.Report{})}
+func New(ctx context.Context, cfg Config) (*Instance, error) {
+	i := &Instance{cfg: cfg, lags: map[assign.Task]int64{}}
+	lags, err := cfg.Lags(ctx)
+	if err != nil { // for now nobody knows what is in the store
+		cfg.Logger.Warn("cannot tell how far behind the local tables are", "group", cfg.Group, "error", err)
+	} else {
+		i.lags = lags
+	}
+	report := i.describe()
+	i.reported = assign.EncodeReport(report)
 	cfg.Join.Metadata = i.reported
-	cfg.Join.Assign = func(members []log.MemberInfo) map[string][]byte { return divide(members, cfg.Tasks) }
+	cfg.Join.Assign = func(members []log.MemberInfo) map[string][]byte { return divide(members, cfg.Shape) }
 	m, err := cfg.Log.Join(cfg.Group, cfg.Join)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
@@ -52,92 +77,42 @@ func New(cfg Config) (*Instance, error) {
 	return i, nil
 }
 
-// divide is the group's assignor. While there is a member that cannot be
-// understood, of another version say, nothing moves: it may be working on
-// anything that nobody else owns, so it is given again what it was given last,
-// and the others keep what they have.
-func divide(members []log.MemberInfo, tasks []assign.Task) map[string][]byte {
-	var known []assign.Member
-	plan := map[string][]byte{}
-	for _, m := range members {
-		owns, err := owned(m)
-		if err != nil {
-			plan[m.ID] = m.Assignment
-			continue
-		}
-		known = append(known, assign.Member{ID: m.ID, Owns: owns})
-	}
-	orders := assign.Plan(known, tasks)
-	if len(plan) > 0 {
-		orders = standing(known, tasks)
-	}
-	for id, order := range orders {
-		plan[id] = assign.EncodeOrder(order)
-	}
-	return plan
-}
-
-// standing is the plan in which every member keeps what it alone owns.
-func standing(members []assign.Member, tasks []assign.Task) map[string]assign.Order {
-	owners := map[assign.Task]int{}
-	for _, m := range members {
-		for _, t := range m.Owns {
-			owners[t]++
-		}
-	}
-	orders := map[string]assign.Order{}
-	for _, m := range members {
-		keep := slices.DeleteFunc(slices.Clone(tasks), func(t assign.Task) bool {
-			return owners[t] != 1 || !slices.Contains(m.Owns, t)
-		})
-		maps.Copy(orders, assign.Plan([]assign.Member{m}, keep))
-	}
-	return orders
-}
-
-// owned is what a member may own: what it reports, and unless it has seen the
-// last order, what was in that, because it may have taken that up since, or not
-// have released it.
-func owned(m log.MemberInfo) ([]assign.Task, error) {
-	report, err := assign.DecodeReport(m.Metadata)
-	if err != nil || report.Seen == assign.Sum(m.Assignment) {
-		return report.Owns, err
-	}
-	last, err := assign.DecodeOrder(m.Assignment)
-	for _, t := range slices.Concat(last.Tasks, last.Release) {
-		if !slices.Contains(report.Owns, t) {
-			report.Owns = append(report.Owns, t)
-		}
-	}
-	return report.Owns, err
-}
-
 // Ready receives after Step may have something to do.
 func (i *Instance) Ready() <-chan struct{} { return i.member.Ready() }
 
-// Step takes over a new claim and reports what was released. It is to be called
-// after Ready received, and after threads did something. An error is final.
-func (i *Instance) Step() (busy bool, err error) {
+// How often the instance looks at its standbys, and asks the log about tables
+// that no thread has open.
+const (
+	lookEvery = time.Second
+	lagsEvery = 30 * time.Second
+)
+
+// Step takes over a new claim and reports what was released or has caught up.
+// It is to be called after Ready received, after threads did something, when a
+// job has ended, and at wake. An error is final.
+func (i *Instance) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	claim, changed, err := i.member.Poll()
 	if errors.Is(err, log.ErrFenced) {
-		return false, fmt.Errorf("another instance of group %s runs as %q; give one of them another instance id: %w", i.cfg.Group, i.cfg.Join.InstanceID, err)
+		return false, wake, fmt.Errorf("another instance of group %s runs as %q; give one of them another instance id: %w", i.cfg.Group, i.cfg.Join.InstanceID, err)
 	}
 	if err != nil {
-		return false, fmt.Errorf("membership of group %s: %w", i.cfg.Group, err)
+		return false, wake, fmt.Errorf("membership of group %s: %w", i.cfg.Group, err)
 	}
 	if changed {
 		if err := i.take(claim); err != nil {
-			return false, err
+			return false, wake, err
 		}
+		i.lagsAt = now
 	}
-	return i.report() || changed, nil
+	i.refresh(now)
+	return i.report() || changed, now.Add(lookEvery), nil
 }
 
 // take hands a new claim to the threads.
 func (i *Instance) take(c log.Claim) error {
 	if c.Lost {
 		i.cfg.Logger.Warn("the group has given this instance up, its tasks are dropped", "group", i.cfg.Group, "generation", c.Generation)
-		i.given, i.seen, i.release, i.lost = nil, 0, false, true
+		i.order.Tasks, i.seen, i.release, i.warm, i.lost = nil, 0, false, nil, true
 		for _, t := range i.cfg.Threads {
 			t.Lose()
 		}
@@ -147,50 +122,86 @@ func (i *Instance) take(c log.Claim) error {
 	if err != nil {
 		return fmt.Errorf("assignment of group %s: %w", i.cfg.Group, err)
 	}
-	for _, t := range order.Tasks {
-		if !slices.Contains(i.cfg.Tasks, t) {
+	for _, t := range slices.Concat(order.Tasks, order.Follow) {
+		if !slices.Contains(i.cfg.Shape.Tasks, t) {
 			return fmt.Errorf("assignment of group %s: task %s is not one of this program's; all instances must run the same graph over the same topics", i.cfg.Group, t)
 		}
 	}
-	i.given, i.seen, i.release = order.Tasks, assign.Sum(c.Assignment), len(order.Release) > 0
-	for n, tasks := range i.spread() {
-		i.cfg.Threads[n].Assign(c.GroupClaim, tasks)
+	if order.Idle && !i.order.Idle {
+		i.cfg.Logger.Info("the group has more instances than work for them: this one waits until another leaves",
+			"group", i.cfg.Group, "tasks", len(i.cfg.Shape.Tasks), "standbys_here", len(order.Follow))
+	}
+	i.order, i.seen, i.release, i.warm = order, assign.Sum(c.Assignment), len(order.Release) > 0, order.WarmUps
+	i.hosts.Store(&order.Hosts)
+	hosts := hosts(order.Hosts)
+	for n, a := range i.spread() {
+		a.Hosts = hosts
+		i.cfg.Threads[n].Assign(c.GroupClaim, a)
 	}
 	return nil
 }
 
-// spread divides the tasks given among the threads: each stays where it is,
-// also one that was to leave and has not; new ones go where there are fewest of
-// their kind.
-func (i *Instance) spread() [][]assign.Task {
-	per := make([][]assign.Task, len(i.cfg.Threads))
-	placed := make(map[assign.Task]bool, len(i.given))
+func hosts(all []assign.Host) map[string]int {
+	if len(all) == 0 {
+		return nil
+	}
+	m := make(map[string]int, len(all))
+	for _, h := range all {
+		m[h.Instance] = h.Threads
+	}
+	return m
+}
+
+// spread divides what was given among the threads: each task stays where it is,
+// as a standby or as one that was to leave and has not; new ones go where there
+// are fewest of their kind.
+func (i *Instance) spread() []thread.Assignment {
+	per := make([]thread.Assignment, len(i.cfg.Threads))
+	held := map[assign.Task]int{}
 	for n, thread := range i.cfg.Threads {
-		for _, t := range thread.Owned() {
-			if slices.Contains(i.given, t) {
-				per[n] = append(per[n], t)
-				placed[t] = true
-			}
+		for _, t := range thread.Held() {
+			held[t] = n
 		}
 	}
-	for _, t := range i.given {
-		if !placed[t] {
-			n := fewest(per, t.Sub)
-			per[n] = append(per[n], t)
-		}
+	// What stays goes first: new ones go beside it.
+	for _, stays := range []bool{true, false} {
+		each(i.order.Tasks, held, stays, func(t assign.Task, n int) {
+			if !stays {
+				n = fewest(per, t.Sub)
+			}
+			per[n].Tasks = append(per[n].Tasks, t)
+		})
+		each(i.order.Follow, held, stays, func(t assign.Task, n int) {
+			if !stays {
+				n = fewest(per, t.Sub)
+			}
+			per[n].Follow = append(per[n].Follow, t)
+		})
 	}
 	return per
 }
 
-// fewest is the thread with the fewest tasks of a kind, then with the fewest.
-func fewest(per [][]assign.Task, sub int32) int {
+// each calls f for the tasks that some thread holds, with its number, or for
+// those that none does.
+func each(tasks []assign.Task, held map[assign.Task]int, there bool, f func(t assign.Task, n int)) {
+	for _, t := range tasks {
+		if n, ok := held[t]; ok == there {
+			f(t, n)
+		}
+	}
+}
+
+// fewest is the thread with the fewest tasks and standbys of a kind, then with
+// the fewest.
+func fewest(per []thread.Assignment, sub int32) int {
 	load := func(n int) (same, all int) {
-		for _, t := range per[n] {
+		for _, t := range slices.Concat(per[n].Tasks, per[n].Follow) {
 			if t.Sub == sub {
 				same++
 			}
+			all++
 		}
-		return same, len(per[n])
+		return same, all
 	}
 	best := 0
 	for n := range per {
@@ -202,37 +213,99 @@ func fewest(per [][]assign.Task, sub int32) int {
 	return best
 }
 
-// report tells the group what this instance owns, when that has changed. When
-// everything that was taken away is released it asks for a rebalance, and also
-// after it was given up, when everything is dropped.
-func (i *Instance) report() bool {
-	var owns []assign.Task
-	for _, t := range i.cfg.Threads {
-		owns = append(owns, t.Owned()...)
-	}
-	if i.lost && len(owns) > 0 {
-		return false
-	}
-	slices.SortFunc(owns, assign.Task.Compare)
-	report := assign.EncodeReport(assign.Report{Owns: owns, Seen: i.seen})
-	released := i.release && !slices.ContainsFunc(owns, func(t assign.Task) bool { return !slices.Contains(i.given, t) })
-	switch {
-	case released || i.lost:
-		i.release, i.lost = false, false
-		i.member.Rejoin(report)
-	case !bytes.Equal(report, i.reported):
-		i.member.Update(report)
-	default:
-		return false
-	}
-	i.reported = report
-	return true
-}
-
 // Owned tells whether any thread still has a task.
 func (i *Instance) Owned() bool {
 	return slices.ContainsFunc(i.cfg.Threads, func(t *thread.Thread) bool { return len(t.Owned()) > 0 })
 }
 
+// Hosts tells who is in the group and has which tasks, as of the last claim.
+// Safe from any goroutine.
+func (i *Instance) Hosts() []assign.Host {
+	if hosts := i.hosts.Load(); hosts != nil {
+		return *hosts
+	}
+	return nil
+}
+
 // Leave ends the membership, so that others can take over at once.
 func (i *Instance) Leave(ctx context.Context) error { return i.member.Leave(ctx) }
+
+// report tells the group what this instance owns and follows, when that has
+// changed. When everything that was taken away is released it asks for a
+// rebalance, also when a warm-up has caught up, and after it was given up, when
+// everything is dropped. It tells whether it asked.
+func (i *Instance) report() bool {
+	r := i.describe()
+	if i.lost && len(r.Owns) > 0 {
+		return false
+	}
+	report := assign.EncodeReport(r)
+	released := i.release && !slices.ContainsFunc(r.Owns, func(t assign.Task) bool { return !slices.Contains(i.order.Tasks, t) })
+	warm := len(i.warm)
+	i.warm = slices.DeleteFunc(slices.Clone(i.warm), func(t assign.Task) bool { return i.caughtUp(r, t) })
+	switch {
+	case released || i.lost || len(i.warm) < warm:
+		i.release, i.lost = i.release && !released, false
+		i.member.Rejoin(report)
+		i.reported = report
+		return true
+	case !bytes.Equal(report, i.reported):
+		i.member.Update(report)
+		i.reported = report
+	}
+	return false
+}
+
+// caughtUp tells whether a standby can take its task over, as far as we know.
+func (i *Instance) caughtUp(r assign.Report, t assign.Task) bool {
+	lag, known := r.Lags[t]
+	return known && lag <= i.cfg.Shape.Near && slices.Contains(r.Follows, t)
+}
+
+// describe is what there is to report.
+func (i *Instance) describe() assign.Report {
+	r := assign.Report{
+		Seen: i.seen, Threads: len(i.cfg.Threads), Instance: i.cfg.Instance, Endpoint: i.cfg.Endpoint,
+	}
+	for _, t := range i.cfg.Threads {
+		r.Owns = append(r.Owns, t.Owned()...)
+		s := t.Status()
+		for _, task := range slices.Concat(s.Tasks, s.Standbys) {
+			if task.Lag >= 0 {
+				i.lags[task.ID] = task.Lag
+			}
+		}
+		for _, task := range s.Standbys {
+			r.Follows = append(r.Follows, task.ID)
+		}
+	}
+	slices.SortFunc(r.Owns, assign.Task.Compare)
+	slices.SortFunc(r.Follows, assign.Task.Compare)
+	r.Lags = i.lags
+	return r
+}
+
+// refresh asks the log about the tables in the store from time to time.
+func (i *Instance) refresh(now time.Time) {
+	if i.lagsJob != nil {
+		done, err := i.lagsJob.Done()
+		if !done {
+			return
+		}
+		i.lagsJob = nil
+		if err != nil {
+			i.cfg.Logger.Debug("cannot tell how far behind the local tables are", "group", i.cfg.Group, "error", err)
+		} else {
+			i.lags = i.lagsFound
+		}
+	}
+	if now.Before(i.lagsAt) {
+		return
+	}
+	i.lagsAt = now.Add(lagsEvery)
+	i.lagsJob = &thread.Job{}
+	i.cfg.Runner.Go("lags", i.lagsJob, func(ctx context.Context) (err error) {
+		i.lagsFound, err = i.cfg.Lags(ctx)
+		return err
+	})
+}

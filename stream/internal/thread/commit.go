@@ -233,6 +233,12 @@ func (t *Thread) drop() {
 func (t *Thread) startProducer() {
 	t.producerJob = &Job{}
 	t.cfg.Runner.Go("producer", t.producerJob, func(ctx context.Context) (err error) {
+		for len(t.retired) > 0 {
+			if err := t.fence(ctx, t.retired[0]); err != nil {
+				return err
+			}
+			t.retired = t.retired[1:]
+		}
 		t.producerNew, err = t.cfg.Log.Producer(ctx, t.cfg.TransactionalID)
 		return err
 	})

@@ -2,6 +2,7 @@ package thread
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,25 +22,39 @@ type copying struct {
 	forever   bool
 	job       *Job // of the apply under way
 	paused    bool // not read: a chunk is full, and cannot be applied yet
+
+	extent log.Range // when last read
+	read   time.Time // when that was
+	given  time.Time // when the last apply began; of a standby
+	// visited is when a standby was last stepped, zero before that.
+	visited time.Time
 }
 
 // startRestore opens the task's tables and begins to read their changelogs.
 func (t *Thread) startRestore(r *run, now time.Time) error {
 	for i, tab := range t.subs[r.id.Sub].Tables {
 		changelog := record.Partition{Topic: t.cfg.Topology.Tables[tab].Topic, Number: r.id.Partition}
-		if err := t.open(r, tab, changelog, r.prepared.extents[i], now); err != nil {
+		extent, own := r.prepared.extents[i], t.cfg.Topology.Tables[tab].Owned
+		if len(r.copies) > i { // it was a standby, and goes on from where it is
+			c := r.copies[i]
+			c.from, c.target, c.forever = c.follower.Applied(), extent.End, !own
+			continue
+		}
+		if err := t.open(r, tab, changelog, extent, now); err != nil {
 			return r.fatal("open table "+changelog.Topic, err)
 		}
-		extent := r.prepared.extents[i]
 		c := &copying{
 			changelog: changelog, from: max(r.kept[tab].Checkpoint().Next, extent.Start),
-			target: extent.End, forever: !t.cfg.Topology.Tables[tab].Owned,
+			target: extent.End, forever: r.standby || !own, extent: extent, read: now, given: now,
 		}
 		c.follower = table.NewFollower(r.kept[tab], c.from)
 		t.restores.Seek(changelog, c.from)
 		r.copies = append(r.copies, c)
 	}
-	r.state = Restoring
+	r.state, r.began = Restoring, now
+	if r.standby {
+		r.state = Following
+	}
 	return nil
 }
 
@@ -78,7 +93,7 @@ func (t *Thread) restore(now time.Time) (busy bool, err error) {
 		return false, fmt.Errorf("read changelogs: %w", err)
 	}
 	for _, f := range fetched {
-		if err := t.takeChangelog(f); err != nil {
+		if err := t.takeChangelog(f, now); err != nil {
 			return false, err
 		}
 		busy = true
@@ -87,7 +102,11 @@ func (t *Thread) restore(now time.Time) (busy bool, err error) {
 		if r.state == Preparing || r.leaving {
 			continue
 		}
-		did, err := t.restoreRun(r, now)
+		advance := t.restoreRun
+		if r.standby {
+			advance = t.follow
+		}
+		did, err := advance(r, now)
 		if err != nil {
 			return false, err
 		}
@@ -96,15 +115,21 @@ func (t *Thread) restore(now time.Time) (busy bool, err error) {
 	return busy, nil
 }
 
-func (t *Thread) takeChangelog(f log.Fetched) error {
+func (t *Thread) takeChangelog(f log.Fetched, now time.Time) error {
 	for _, r := range t.runs {
 		for _, c := range r.copies {
 			if c.changelog != f.Partition {
 				continue
 			}
+			if r.standby && errors.Is(f.Err, log.ErrOutOfRange) {
+				t.restores.Drop(c.changelog)
+				r.astray = true
+				return nil
+			}
 			if f.Err != nil {
 				return r.fatal("restore from "+f.Partition.Topic, f.Err)
 			}
+			c.extent, c.read = f.Range, now
 			if err := c.follower.Take(f); err != nil {
 				return r.fatal("restore from "+f.Partition.Topic, err)
 			}
@@ -116,10 +141,10 @@ func (t *Thread) takeChangelog(f log.Fetched) error {
 }
 
 // pause stops reading a changelog when a chunk is full while the one before it
-// is being applied, or while nobody applies because the task leaves. So at most
-// two chunks of a table are in memory.
+// is being applied, or while nobody applies because the task leaves or is being
+// prepared. So at most two chunks of a table are in memory.
 func (t *Thread) pause(r *run, c *copying) {
-	if c.follower.Full() && (c.job != nil || r.leaving) {
+	if c.follower.Full() && (c.job != nil || r.leaving || r.state == Preparing) {
 		t.restores.Drop(c.changelog)
 		c.paused = true
 	}
@@ -177,6 +202,9 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 	}
 	t.resume(c)
 	reached := c.follower.Next() >= c.target
+	if !reached && c.follower.Next() >= c.extent.Stable {
+		t.freer.stuck(now)
+	}
 	switch {
 	case c.follower.Len() == 0 && (!reached || r.state == Running || c.follower.Settled(now)):
 		return busy, reached, nil

@@ -26,11 +26,12 @@ const (
 	Preparing State = iota // finding out where to begin
 	Restoring              // bringing its tables up to the changelogs' ends
 	Running
-	Closing // committing the last interval before it is released
+	Closing   // committing the last interval before it is released
+	Following // as a standby, which is prepared before that
 )
 
 func (s State) String() string {
-	return [...]string{"preparing", "restoring", "running", "closing"}[s]
+	return [...]string{"preparing", "restoring", "running", "closing", "following"}[s]
 }
 
 // A run is one task on this thread.
@@ -38,13 +39,18 @@ type run struct {
 	id      assign.Task
 	state   State
 	leaving bool // to be released
+	standby bool // not owned: only followed
+	near    bool // a standby that has caught up, and Changed was told
+	astray  bool // a standby that cannot go on from where it is
 
 	sources []record.Partition
 	kept    []store.Table // by the topology's index of tables; nil where the task has none
 
-	job      *Job // of preparing
+	job      *Job      // of preparing
+	found    *prepared // by job
 	prepared prepared
 	retryAt  time.Time
+	began    time.Time // to restore
 
 	copies []*copying // tables being restored, and joined ones that are followed for ever
 	task   *task.Task // from Restoring's end on
@@ -67,6 +73,7 @@ type queue struct {
 // after a stable answer under our generation nobody else can move them or
 // write the changelogs; then the changelogs' ends, which so cover every commit
 // that those positions belong to.
+// A standby only needs the extents.
 type prepared struct {
 	positions []int64 // by source
 	committed []int64 // by source; -1 where the position is not the group's yet
@@ -79,11 +86,9 @@ func (t *Thread) newRun(id assign.Task) *run {
 
 // prepare moves on every task that is finding out where to begin.
 func (t *Thread) prepare(now time.Time) (busy bool, err error) {
-	if t.producer == nil {
-		return false, nil
-	}
 	for _, r := range t.runs {
-		if r.state != Preparing || r.leaving || now.Before(r.retryAt) {
+		t.restart(r)
+		if r.state != Preparing || r.astray || r.leaving || now.Before(r.retryAt) || t.producer == nil && !r.standby {
 			continue
 		}
 		did, err := t.prepareRun(r, now)
@@ -97,10 +102,13 @@ func (t *Thread) prepare(now time.Time) (busy bool, err error) {
 
 func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	if r.job == nil {
-		r.job = &Job{}
-		t.cfg.Runner.Go("prepare", r.job, func(ctx context.Context) error {
-			p, err := t.lookUp(ctx, r)
-			r.prepared = p
+		r.job, r.found = &Job{}, &prepared{}
+		found, lookUp := r.found, t.lookUp
+		if r.standby {
+			lookUp = t.lookUpExtents
+		}
+		t.cfg.Runner.Go("prepare", r.job, func(ctx context.Context) (err error) {
+			*found, err = lookUp(ctx, r)
 			return err
 		})
 		return true, nil
@@ -114,11 +122,24 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	case errors.Is(err, log.ErrUnstable) || errors.Is(err, log.ErrUnavailable):
 		t.cfg.Logger.Debug("waiting to prepare a task", "task", r.id.String(), "error", err)
 		r.retryAt = now.Add(retryPause)
+		if errors.Is(err, log.ErrUnstable) {
+			t.freer.stuck(now)
+		}
 		return true, nil
 	case err != nil:
 		return false, r.fatal("find out where to begin", err)
 	}
+	r.prepared = *r.found
 	return true, t.startRestore(r, now)
+}
+
+// lookUpExtents asks the log where the task's changelogs end.
+func (t *Thread) lookUpExtents(ctx context.Context, r *run) (p prepared, err error) {
+	ends, err := t.cfg.Log.Ends(ctx, t.changelogs(r)...)
+	for _, changelog := range t.changelogs(r) {
+		p.extents = append(p.extents, ends[changelog])
+	}
+	return p, err
 }
 
 // lookUp asks the log where the task's sources go on and where its changelogs
@@ -323,17 +344,22 @@ func (t *Thread) release(time.Time) (bool, error) {
 	if t.lost {
 		t.drop()
 	}
-	before := len(t.runs)
+	before, demoted := len(t.runs), false
 	t.runs = slices.DeleteFunc(t.runs, func(r *run) bool {
 		if !r.leaving && !t.stopping || !t.clean(r) {
 			return false
 		}
 		t.halt(r)
+		if !r.standby && !t.stopping && slices.Contains(t.wanted.Follow, r.id) {
+			t.demote(r)
+			demoted = true
+			return false
+		}
 		r.close()
 		return true
 	})
-	changed := len(t.runs) != before
-	if t.lost && len(t.runs) == 0 {
+	changed := demoted || len(t.runs) != before
+	if t.lost && !slices.ContainsFunc(t.runs, func(r *run) bool { return !r.standby }) {
 		t.lost, changed = false, true
 		t.adopt()
 	}

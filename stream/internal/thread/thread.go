@@ -9,6 +9,10 @@
 //	              ▲   positions, ends  store ← changelog      │
 //	              └──────────── commit in doubt ◀─────────────┘
 //
+// A standby is the first half of that: it is prepared, and then follows its
+// changelogs until it is promoted, with only their tail left to restore, or let
+// go. A task that is taken away may stay as a standby.
+//
 // # A commit, in this order
 //
 //  1. Records are stepped into interval n+1 (table stages and a sink).
@@ -49,24 +53,31 @@ import (
 
 // Config is what a thread needs. All fields are required unless they say otherwise.
 type Config struct {
-	Log             log.Log
-	Store           store.Store
-	Topology        *topology.Topology
-	Program         Program
-	Topics          map[string]log.Topic // every topic of the topology
+	Log      log.Log
+	Store    store.Store
+	Topology *topology.Topology
+	Program  Program
+	Topics   map[string]log.Topic // every topic of the topology
+	// TransactionalID is this thread's, ID(Group, Instance, n). Retired are
+	// others that earlier lives of the instance used, for this thread to fence.
 	TransactionalID string
+	Retired         []string
 	CommitInterval  time.Duration
 	MaxStaged       int // bytes of staged writes and emissions at which a commit is due
 	CacheBytes      int // of committed values in memory, per table of a task
 	Start           Start
 	Failure         task.Failure
 	PurgeInputs     bool // remove input records once they are committed as handled
-	Runner          Runner
-	Logger          *slog.Logger
+	// Near is how many changelog records a standby may lack to count as caught
+	// up; Changed is told when one has.
+	Near   int64
+	Runner Runner
+	Logger *slog.Logger
 	// Wake, if set, is called when another goroutine gave the thread something
 	// to do; it must not block.
 	Wake func()
-	// Changed, if set, is told that what Owned returns has changed.
+	// Changed, if set, is told that what Owned returns has changed, or that a
+	// standby has caught up.
 	Changed func()
 	// Committed, if set, hears of every transaction that was decided.
 	Committed func(took time.Duration, err error)
@@ -90,8 +101,17 @@ type Start struct {
 	At     time.Time // if not zero, the first record at or after it; else the oldest or newest
 }
 
-// A Thread owns tasks. Assign, Stop, Visit, Owned and Status may be called from
-// any goroutine; Step belongs to one.
+// An Assignment is what a thread is to have.
+type Assignment struct {
+	Tasks  []assign.Task
+	Follow []assign.Task // standbys
+	// Hosts are the instances of the group, by id, with how many threads each
+	// has; nil if they are not known. Transactions of others are orphans.
+	Hosts map[string]int
+}
+
+// A Thread owns tasks. Assign, Stop, Visit, Owned, Held and Status may be called
+// from any goroutine; Step belongs to one.
 type Thread struct {
 	cfg  Config
 	subs []topology.Sub
@@ -99,12 +119,13 @@ type Thread struct {
 	mu    sync.Mutex
 	inbox inbox         // guarded by mu
 	owned []assign.Task // guarded by mu; the published copy of what is in runs
+	held  []assign.Task // guarded by mu; owned, and the standbys
 
 	claim    log.GroupClaim
 	claimed  bool // wanted is what the group gave us last, even if nothing
 	lost     bool // the claim is gone: drop everything
 	strayed  bool // what is stepped cannot be committed: go back
-	wanted   []assign.Task
+	wanted   Assignment
 	runs     []*run
 	inputs   log.Reader
 	restores log.Reader
@@ -112,6 +133,7 @@ type Thread struct {
 	producer    log.Producer
 	producerJob *Job
 	producerNew log.Producer // what producerJob made
+	retired     []string     // transactional ids to fence; producerJob's while it runs
 	retryAt     time.Time    // of the producer
 
 	sink       *task.Sink // of the open interval
@@ -119,6 +141,7 @@ type Thread struct {
 	committing *interval // n, sealed; nil if none
 	lastCommit time.Time
 	purger     purger
+	freer      freer
 	visits     []*Visit
 	stopping   bool
 
@@ -129,7 +152,7 @@ type Thread struct {
 type inbox struct {
 	claim   log.GroupClaim
 	claimed bool // claim is there, and not lost
-	tasks   []assign.Task
+	wanted  Assignment
 	lost    bool
 	fresh   bool
 	stop    bool
@@ -140,7 +163,7 @@ type inbox struct {
 // New returns a thread without tasks.
 func New(cfg Config) *Thread {
 	t := &Thread{
-		cfg: cfg, subs: cfg.Topology.Subs(),
+		cfg: cfg, subs: cfg.Topology.Subs(), retired: cfg.Retired,
 		inputs: cfg.Log.NewReader(log.ReaderOptions{}), restores: cfg.Log.NewReader(log.ReaderOptions{}),
 	}
 	t.sink, t.spare = t.newSink(), t.newSink()
@@ -161,16 +184,19 @@ func (t *Thread) Ready() (inputs, restores <-chan struct{}) {
 	return t.inputs.Ready(), t.restores.Ready()
 }
 
-// Assign tells the thread what it owns now, under which claim. Tasks it has
-// and that are not named are finished and released; see Owned.
-func (t *Thread) Assign(claim log.GroupClaim, tasks []assign.Task) {
-	t.ask(func(in *inbox) { in.claim, in.claimed, in.tasks, in.fresh = claim, true, slices.Clone(tasks), true })
+// Assign tells the thread what it is to have now, under which claim. Tasks it
+// has and that are not named are finished and released; see Owned. It keeps a.
+func (t *Thread) Assign(claim log.GroupClaim, a Assignment) {
+	t.ask(func(in *inbox) { in.claim, in.claimed, in.wanted, in.fresh = claim, true, a, true })
 }
 
 // Lose tells the thread that its claim is gone: all its tasks may be somebody
-// else's already, so it drops what is not committed and releases them.
+// else's already, so it drops what is not committed and releases them. Standbys
+// stay.
 func (t *Thread) Lose() {
-	t.ask(func(in *inbox) { in.lost, in.claimed, in.fresh, in.tasks = true, false, true, nil })
+	t.ask(func(in *inbox) {
+		in.lost, in.claimed, in.fresh, in.wanted.Tasks, in.wanted.Hosts = true, false, true, nil, nil
+	})
 }
 
 // Stop asks the thread to commit what it has stepped and release its tasks.
@@ -191,15 +217,26 @@ func (t *Thread) ask(what func(*inbox)) {
 func (t *Thread) Owned() []assign.Task {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	owned := slices.Clone(t.owned)
-	if t.inbox.fresh {
-		for _, id := range t.inbox.tasks {
-			if !slices.Contains(owned, id) {
-				owned = append(owned, id)
-			}
+	return union(t.owned, t.inbox.wanted.Tasks, t.inbox.fresh)
+}
+
+// Held returns the tasks that the thread owns as Owned has it, and those that it
+// has, or was told to have, as standbys.
+func (t *Thread) Held() []assign.Task {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return union(union(t.held, t.inbox.wanted.Tasks, t.inbox.fresh), t.inbox.wanted.Follow, t.inbox.fresh)
+}
+
+// union returns a copy of has, with what it lacks of more, if that counts.
+func union(has, more []assign.Task, counts bool) []assign.Task {
+	all := slices.Clone(has)
+	for _, id := range more {
+		if counts && !slices.Contains(all, id) {
+			all = append(all, id)
 		}
 	}
-	return owned
+	return all
 }
 
 // Step does what can be done at now without blocking. It tells whether it did
@@ -210,7 +247,7 @@ func (t *Thread) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	// What needs that no commit is under way stands right behind decide: where
 	// one commit follows the other, that is the only moment.
 	for _, phase := range []func(time.Time) (bool, error){
-		t.produce, t.decide, t.goBack, t.release, t.prepare, t.restore, t.fetch, t.process, t.visit, t.commit, t.purge,
+		t.produce, t.decide, t.goBack, t.release, t.prepare, t.restore, t.free, t.fetch, t.process, t.visit, t.commit, t.purge,
 	} {
 		did, err := phase(now)
 		if err != nil {
@@ -218,7 +255,7 @@ func (t *Thread) Step(now time.Time) (busy bool, wake time.Time, err error) {
 		}
 		busy = busy || did
 	}
-	t.publish()
+	t.publish(now)
 	return busy, t.wake(now), nil
 }
 
@@ -238,7 +275,7 @@ func (t *Thread) takeInbox() {
 	if in.claim.Group != "" {
 		t.claim = in.claim
 	}
-	t.wanted = in.tasks
+	t.wanted = in.wanted
 	t.adopt()
 }
 
@@ -246,17 +283,35 @@ func (t *Thread) takeInbox() {
 // until what was lost has been dropped.
 func (t *Thread) adopt() {
 	for _, r := range t.runs {
-		t.keep(r, !t.lost && slices.Contains(t.wanted, r.id))
+		own := !t.lost && slices.Contains(t.wanted.Tasks, r.id)
+		switch {
+		case !r.standby:
+			t.keep(r, own)
+		case own:
+			t.promote(r)
+		default:
+			r.leaving = !slices.Contains(t.wanted.Follow, r.id)
+		}
 	}
 	if t.lost {
 		return
 	}
-	for _, id := range t.wanted {
-		if !slices.ContainsFunc(t.runs, func(r *run) bool { return r.id == id }) {
-			t.runs = append(t.runs, t.newRun(id))
-		}
+	for _, id := range t.wanted.Tasks {
+		t.add(id, false)
+	}
+	for _, id := range t.wanted.Follow {
+		t.add(id, true)
 	}
 	t.publishOwned()
+}
+
+// add begins a task, or a standby, unless the thread has it.
+func (t *Thread) add(id assign.Task, standby bool) {
+	if !slices.ContainsFunc(t.runs, func(r *run) bool { return r.id == id }) {
+		r := t.newRun(id)
+		r.standby = standby
+		t.runs = append(t.runs, r)
+	}
 }
 
 // keep begins or takes back the leaving of a task. One that leaves is not read
@@ -280,12 +335,15 @@ func (t *Thread) keep(r *run, stay bool) {
 }
 
 func (t *Thread) publishOwned() {
-	owned := make([]assign.Task, len(t.runs))
-	for i, r := range t.runs {
-		owned[i] = r.id
+	var owned, held []assign.Task
+	for _, r := range t.runs {
+		held = append(held, r.id)
+		if !r.standby {
+			owned = append(owned, r.id)
+		}
 	}
 	t.mu.Lock()
-	t.owned = owned
+	t.owned, t.held = owned, held
 	t.mu.Unlock()
 	if t.cfg.Changed != nil {
 		t.cfg.Changed()
@@ -337,7 +395,9 @@ func (t *Thread) wake(now time.Time) time.Time {
 	}
 	for _, r := range t.runs {
 		sooner(r.retryAt)
+		sooner(t.followAt(r))
 	}
+	sooner(t.freer.at)
 	sooner(t.purger.next)
 	return first
 }

@@ -142,7 +142,7 @@ func (t *Thread) beginVisit(v *Visit) bool {
 		return false
 	}
 	for _, r := range t.runs {
-		if slices.Contains(t.subs[r.id.Sub].Tables, v.Table) {
+		if !r.standby && slices.Contains(t.subs[r.id.Sub].Tables, v.Table) {
 			v.todo = append(v.todo, visited{run: r})
 		}
 	}
@@ -152,7 +152,7 @@ func (t *Thread) beginVisit(v *Visit) bool {
 // visitTask visits a slice of keys of one task; of one that is being restored,
 // later.
 func (t *Thread) visitTask(v *Visit, w *visited, now time.Time) (busy bool, err error) {
-	if w.run.leaving {
+	if w.run.leaving || w.run.standby {
 		t.visits = t.visits[1:]
 		v.finish(fmt.Errorf("task %s went to another instance during the visit", w.run.id))
 		return true, nil
