@@ -10,7 +10,7 @@ import (
 
 // brokerCmd is a Kafka for development, in memory.
 type brokerCmd struct {
-	Listen string `help:"Address of the broker, as its clients are told it." default:"127.0.0.1:9092" placeholder:"HOST:PORT"`
+	Listen string `help:"Address of the broker, as its clients are told it." default:"127.0.0.1:9092" env:"TAGTIDE_BROKER_LISTEN" placeholder:"HOST:PORT"`
 }
 
 // Help is shown by --help.

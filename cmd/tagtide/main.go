@@ -49,17 +49,7 @@ func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format
 func tagtide(ctx context.Context, args []string, s std) int {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("tagtide"),
-		kong.Description("Counts hashtags: posts in, a live ranking out, exactly once."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(s.out, s.err), kong.DefaultEnvars("TAGTIDE"),
-		kong.Exit(func(code int) { exited = code }),
-		kong.Vars{"sources": strings.Join(sourceNames, ","), "version": version().line()},
-	)
-	if err != nil {
-		panic(err) // the flags' own definition is wrong
-	}
+	parser := newParser(&c, s, func(code int) { exited = code })
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -68,13 +58,30 @@ func tagtide(ctx context.Context, args []string, s std) int {
 		return exited
 	}
 	if err == nil {
-		warnUnknownEnv(s.err, parser)
+		for _, name := range unknownEnv(parser, os.Environ()) {
+			fmt.Fprintf(s.err, "tagtide: warning: environment variable %s means nothing here\n", name)
+		}
 		k.BindTo(ctx, (*context.Context)(nil))
 		err = k.Run(s, &c.Globals)
 	} else {
 		err = usageError{err}
 	}
 	return exitCode(s.err, err)
+}
+
+// newParser makes the parser of the command line.
+func newParser(c *cli, s std, exit func(code int)) *kong.Kong {
+	parser, err := kong.New(c,
+		kong.Name("tagtide"),
+		kong.Description("Counts hashtags: posts in, a live ranking out, exactly once."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(s.out, s.err), kong.DefaultEnvars("TAGTIDE"), kong.Exit(exit),
+		kong.Vars{"sources": strings.Join(sourceNames, ","), "version": version().line()},
+	)
+	if err != nil {
+		panic(err) // the flags' own definition is wrong
+	}
+	return parser
 }
 
 // exitCode tells what went wrong, and returns the code for it.
@@ -91,9 +98,9 @@ func exitCode(w io.Writer, err error) int {
 	return exitFailed
 }
 
-// warnUnknownEnv names TAGTIDE_ variables that mean nothing: a mistake, or
+// unknownEnv names TAGTIDE_ variables that mean nothing: a mistake, or
 // something that an orchestrator injects.
-func warnUnknownEnv(w io.Writer, parser *kong.Kong) {
+func unknownEnv(parser *kong.Kong, environ []string) (unknown []string) {
 	known := map[string]bool{}
 	var walk func(n *kong.Node)
 	walk = func(n *kong.Node) {
@@ -107,10 +114,11 @@ func warnUnknownEnv(w io.Writer, parser *kong.Kong) {
 		}
 	}
 	walk(parser.Model.Node)
-	for _, pair := range os.Environ() {
+	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, "TAGTIDE_") && !known[name] {
-			fmt.Fprintf(w, "tagtide: warning: environment variable %s means nothing here\n", name)
+			unknown = append(unknown, name)
 		}
 	}
+	return unknown
 }

@@ -31,6 +31,7 @@ var doors = []door{
 		"count in the room's metrics.go, on the registerer that the caller gave"},
 	{"github.com/chromedp", tests, "tests", "keep browsers in tests"},
 	{"go.uber.org/goleak", tests, "tests", "wait for the goroutines you start"},
+	{"go.yaml.in/yaml", tests, "tests", "keep what is read as YAML in tests"},
 	{"pgregory.net/rapid", tests, "tests", "keep generators in tests"},
 	{"github.com/xdg-go/scram", in("stream/internal/log/kafkalog"), "stream/internal/log/kafkalog", "let kafkalog prove who we are"},
 	{"github.com/alecthomas/kong", in("cmd"), "cmd", "take an Options struct"},
