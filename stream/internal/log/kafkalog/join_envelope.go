@@ -10,8 +10,8 @@ import (
 // group's leader. Brokers do not tell the leader what members were given
 // before, and not at all whether they have taken it up.
 type envelope struct {
-	// asks counts the member's calls of Rejoin. A member that joins again
-	// with the same bytes as before is answered without a rebalance.
+	// asks is another number when the member asks for a rebalance: who joins
+	// with the same bytes as before is answered without one.
 	asks uint64
 	// assignment is the last that the member's Poll returned.
 	assignment []byte

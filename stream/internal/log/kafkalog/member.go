@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -47,7 +48,10 @@ type member struct {
 
 	mu       sync.Mutex
 	metadata []byte
-	asks     uint64 // calls of Rejoin
+	// asks counts calls of Rejoin, from a number by chance on: brokers spare a
+	// group the rebalance when a member joins with the bytes of the last time,
+	// also when it is another incarnation of the same instance.
+	asks uint64
 	// claim is what Poll returned last, next what it returns next, if any.
 	claim log.Claim
 	next  *log.Claim
@@ -78,7 +82,7 @@ func (l *Log) Join(group string, o log.JoinOptions) (log.Member, error) {
 	}
 	m := &member{
 		log: l, group: group, instanceID: o.InstanceID, session: o.SessionTimeout, topics: slices.Sorted(slices.Values(o.Topics)),
-		assign: o.Assign, metadata: slices.Clone(o.Metadata), generation: -1,
+		assign: o.Assign, metadata: slices.Clone(o.Metadata), asks: rand.Uint64(), generation: -1,
 		ready: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if m.session <= 0 {
