@@ -36,15 +36,19 @@ type fetcher struct {
 	// suspects are read one by one, because an answer for all of them could
 	// not be decoded.
 	suspects []*want
+	// served are those that got something since everybody's turn began. They
+	// count while there is not room for all.
+	served map[*want]bool
 }
 
 // A plan is what one fetch asks for.
 type plan struct {
 	items []item
-	bytes int           // of the whole answer
-	wait  time.Duration // for the first byte
+	bytes int // of the whole answer
 	// rest: partitions were left out because what was read of them was not taken yet.
 	rest bool
+	// turns: partitions were left out because it is the turn of others.
+	turns bool
 }
 
 // An item is one partition of a plan, as it was when the plan was made.
@@ -171,8 +175,27 @@ func (f *fetcher) plan() (p plan, done bool) {
 		return plan{}, false
 	}
 	p.bytes = max(p.bytes, 1)
-	p.wait = f.patience(p)
-	return f.alone(p), false
+	return f.alone(f.turns(p)), false
+}
+
+// turns leaves out who was served, if there is not room for everybody: brokers
+// fill an answer from its beginning, and others might never get anything.
+func (f *fetcher) turns(p plan) plan {
+	need := 0
+	var due []item
+	for _, i := range p.items {
+		need += i.bytes
+		if !f.served[i.w] {
+			due = append(due, i)
+		}
+	}
+	switch {
+	case need <= p.bytes || len(due) == 0:
+		clear(f.served)
+	case len(due) < len(p.items):
+		p.items, p.turns = due, true
+	}
+	return p
 }
 
 // maxChunks bounds a queue of chunks that are small.
@@ -184,7 +207,7 @@ const maxShort = 6
 
 // patience is how long the broker may wait for records.
 func (f *fetcher) patience(p plan) time.Duration {
-	if p.rest {
+	if p.rest || p.turns {
 		return 0
 	}
 	return f.idle
@@ -197,7 +220,7 @@ func (f *fetcher) alone(p plan) plan {
 		f.suspects = f.suspects[1:]
 		for _, i := range p.items {
 			if i.w == s {
-				p.items, p.wait, p.rest = []item{i}, 0, false
+				p.items, p.rest, p.turns = []item{i}, false, true
 				return p
 			}
 		}
@@ -221,7 +244,7 @@ func (f *fetcher) suspect(p plan, err error) {
 // fetch asks for a plan and delivers the answer.
 func (f *fetcher) fetch(p plan) error {
 	req := &sarama.FetchRequest{
-		Version: 12, MinBytes: 1, MaxBytes: int32(min(p.bytes, 1<<30)), MaxWaitTime: int32(p.wait.Milliseconds()),
+		Version: 12, MinBytes: 1, MaxBytes: int32(min(p.bytes, 1<<30)), MaxWaitTime: int32(f.patience(p).Milliseconds()),
 		Isolation: sarama.ReadCommitted, SessionEpoch: -1, // no session
 	}
 	for _, i := range p.items {
@@ -242,15 +265,29 @@ func (f *fetcher) fetch(p plan) error {
 			f.refused(i, b.Err)
 			continue
 		}
-		moved = f.deliver(i, b) || moved
+		if f.deliver(i, b) {
+			moved = true
+			f.serve(i.w)
+		}
 	}
-	if moved {
+	switch {
+	case moved:
 		f.idle = shortWait
 		wake(f.reader.ready)
-	} else {
+	case p.turns:
+		clear(f.served) // whose turn it is has nothing
+	default:
 		f.idle = min(longWait, max(shortWait, f.idle*2))
 	}
 	return nil
+}
+
+// serve remembers who got something.
+func (f *fetcher) serve(w *want) {
+	if f.served == nil {
+		f.served = map[*want]bool{}
+	}
+	f.served[w] = true
 }
 
 // deliver decodes a block and queues it, if it is still wanted. It tells

@@ -150,11 +150,13 @@ func write(p record.Partition, records ...string) log.Write {
 	return log.Write{Partition: p, Records: b}
 }
 
-// commit commits records to one partition.
+// commit commits records to one partition, and waits until they can be read,
+// unless an open transaction stands before them.
 func (f *fixture) commit(p log.Producer, to record.Partition, records ...string) log.Receipt {
 	f.Helper()
 	r, err := p.Commit(ctx, &log.Txn{Writes: []log.Write{write(to, records...)}})
 	f.must(err)
+	f.bounds(to)
 	return r
 }
 
@@ -245,11 +247,28 @@ func (f *fixture) poll(r log.Reader) []log.Fetched {
 	}
 }
 
-func (f *fixture) bounds(p record.Partition) log.Range {
+// open are the transactions of this test that are open.
+func (f *fixture) open() []log.OpenTransaction {
 	f.Helper()
-	ends, err := f.Log.Ends(ctx, p)
+	all, err := f.Log.OpenTransactions(ctx)
 	f.must(err)
-	return ends[p]
+	return slices.DeleteFunc(all, func(o log.OpenTransaction) bool { return !strings.HasPrefix(o.TransactionalID, f.Prefix) })
+}
+
+// bounds is a partition's extent, once nothing that is decided stands behind
+// its stable end: a keeper may take a moment to show what it has committed.
+func (f *fixture) bounds(p record.Partition) (r log.Range) {
+	f.Helper()
+	f.await("what is committed to be stable", func() bool {
+		open := f.open()
+		ends, err := f.Log.Ends(ctx, p)
+		f.must(err)
+		r = ends[p]
+		return r.Stable == r.End || slices.ContainsFunc(open, func(o log.OpenTransaction) bool {
+			return slices.Contains(o.Partitions, p)
+		})
+	})
+	return r
 }
 
 // positions are a group's positions, once they are stable.

@@ -3,7 +3,6 @@ package logtest
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -144,8 +143,7 @@ var transactionTests = []testCase{
 		f.equal("stable while it is open", held.Stable, stable)
 		f.equal("end is behind it", held.End > stable, true)
 		f.equal("records while it is open", values(f.read(a, 0)), []string{"k=1"})
-		open, err := f.Log.OpenTransactions(ctx)
-		f.must(err)
+		open := f.open()
 		f.equal("open", len(open), 1)
 		f.equal("open", []any{open[0].TransactionalID, open[0].Partitions}, []any{f.name("x"), []record.Partition{a}})
 		f.wants(f.Log.Purge(ctx, map[record.Partition]int64{a: held.End}), log.ErrOutOfRange)
@@ -230,8 +228,5 @@ func all(b record.Batch) (rs []record.Record) {
 
 func (f *fixture) nothingOpen() {
 	f.Helper()
-	open, err := f.Log.OpenTransactions(ctx)
-	f.must(err)
-	open = slices.DeleteFunc(open, func(o log.OpenTransaction) bool { return !strings.HasPrefix(o.TransactionalID, f.Prefix) })
-	f.equal("open transactions", open, []log.OpenTransaction{})
+	f.equal("open transactions", f.open(), []log.OpenTransaction{})
 }
