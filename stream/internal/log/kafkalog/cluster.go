@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -270,6 +271,9 @@ func (c *cluster) at(ctx context.Context, addr string, call func(*sarama.Broker)
 	case reused:
 		// It may have been idle for so long that the broker closed it.
 		return c.at(ctx, addr, call)
+	}
+	if errors.Is(err, io.EOF) {
+		return c.refusal(addr, err) // perhaps its way to say that we are not who it wants
 	}
 	return fmt.Errorf("broker %s: %w", addr, lost(err))
 }

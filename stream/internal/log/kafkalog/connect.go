@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -36,8 +37,8 @@ func (c *cluster) dial(ctx context.Context, addr string) (*conn, error) {
 	}
 	// Connected waits for the end of Open, which ends when the socket does.
 	_, err := b.Connected()
-	if err == nil && ctx.Err() != nil {
-		err = ctx.Err()
+	if ctx.Err() != nil {
+		err = ctx.Err() // what it made of the socket does not matter
 	}
 	if err == nil {
 		err = d.refused()
@@ -212,14 +213,31 @@ func (c *cluster) refusal(addr string, err error) error {
 		return fmt.Errorf("%s: %w", who, alien)
 	case errors.As(err, &record):
 		return fmt.Errorf("%s: it does not speak TLS, we do: leave TLS out, or use another port: %w", who, err)
-	case errors.As(err, &secure) && !errors.Is(err, io.EOF) && !lostErr(err):
+	case errors.As(err, &secure) && !isLost(secure.err):
 		return fmt.Errorf("%s: %w", who, secure)
 	case errors.As(err, &kafka) && !retriable(classify(kafka)):
 		return fmt.Errorf("%s: user %q with %s: %w: %w", who, c.o.SASL.User, c.o.SASL.Mechanism, classify(kafka), err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", who, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %s: no answer (%s): %w", log.ErrUnavailable, who, c.suspicion(), err)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: %s: it closed the connection (%s): %w", log.ErrUnavailable, who, c.suspicion(), err)
 	}
 	return fmt.Errorf("%w: %s: %w", log.ErrUnavailable, who, err)
+}
+
+// suspicion is what may be wrong with whoever always closes the connection, or
+// never answers.
+func (c *cluster) suspicion() string {
+	secure, user := "TLS, and we do not: turn TLS on", "a user, and we gave none: turn SASL on"
+	if c.o.TLS != nil {
+		secure = "no TLS, and we do"
+	}
+	if c.o.SASL.Mechanism != "" {
+		user = fmt.Sprintf("no user, or another one or another password than that of user %q with %s", c.o.SASL.User, c.o.SASL.Mechanism)
+	}
+	return fmt.Sprintf("if it always does so, it may be no Kafka, or it speaks %s, or it wants %s", secure, user)
 }
 
 // lostErr tells whether an error is the network's.
