@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -50,14 +49,29 @@ func ensureTopic(ctx context.Context, l log.Log, noCreate bool, want log.Topic) 
 	if err := l.CreateTopic(ctx, want); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return log.Topic{}, fmt.Errorf("create topic %s: %w", want.Name, err)
 	}
-	there, err = l.Topics(ctx, want.Name)
-	if err != nil {
-		return log.Topic{}, fmt.Errorf("look up topic %s: %w", want.Name, err)
+	return awaitTopic(ctx, l, want.Name)
+}
+
+// awaitTopic returns a topic that exists: of one that somebody else has just
+// created, not every broker knows yet.
+func awaitTopic(ctx context.Context, l log.Log, name string) (log.Topic, error) {
+	const pause, patience = 20 * time.Millisecond, 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		there, err := l.Topics(ctx, name)
+		if err != nil {
+			return log.Topic{}, fmt.Errorf("look up topic %s: %w", name, err)
+		}
+		if len(there) == 1 {
+			return there[0], nil
+		}
+		select {
+		case <-ctx.Done():
+			return log.Topic{}, fmt.Errorf("topic %s was created and is not there: %w", name, log.ErrUnknownTopic)
+		case <-time.After(pause):
+		}
 	}
-	if i := slices.IndexFunc(there, func(t log.Topic) bool { return t.Name == want.Name }); i >= 0 {
-		return there[i], nil
-	}
-	return log.Topic{}, fmt.Errorf("topic %s was created and is not there: %w", want.Name, log.ErrUnknownTopic)
 }
 
 // randomInstance makes a name that no emitter had before.

@@ -66,13 +66,14 @@ func (f paceFlags) validate() error {
 type memberFlags struct {
 	paceFlags
 	InstanceID string    `help:"Name of this instance, for good: after a restart it gets its tasks back. No other one may have it." placeholder:"NAME"`
+	Standbys   int       `help:"Copies of each task's tables that other instances keep, to go on at once when one dies." default:"0" placeholder:"N"`
 	Threads    int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
 	Start      startFlag `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
 }
 
 func (f memberFlags) validate() error {
-	if f.Threads < 0 {
-		return usagef("--threads must not be negative")
+	if f.Threads < 0 || f.Standbys < 0 {
+		return usagef("--threads and --standbys must not be negative")
 	}
 	return f.paceFlags.validate()
 }
@@ -85,7 +86,7 @@ func (w *works) addProcessor(state *stream.State, m memberFlags, t topicFlags, p
 		threads = runtime.GOMAXPROCS(0)
 	}
 	w.processor, err = stream.NewProcessor(w.log, w.graph, stream.ProcessorOptions{
-		State: state, Threads: threads, CommitInterval: m.CommitInterval, InstanceID: m.InstanceID,
+		State: state, Threads: threads, CommitInterval: m.CommitInterval, InstanceID: m.InstanceID, Standbys: m.Standbys,
 		Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, NoCreate: !t.CreateTopics,
 		Start: m.Start.Start, PurgeInputs: purge, Logger: w.logger, Metrics: w.registry,
 	})
