@@ -76,9 +76,8 @@ func (m *member) round(b *sarama.Broker, j joining) joined {
 		got.err = fmt.Errorf("join: %w", err)
 		return got
 	}
-	got.id, got.generation = r.MemberId, r.GenerationId
+	got.id, got.generation, got.at = r.MemberId, r.GenerationId, time.Now()
 	m.entered(got)
-	got.at = time.Now()
 	sync := &sarama.SyncGroupRequest{
 		Version: 5, GroupId: m.group, GenerationId: r.GenerationId, MemberId: r.MemberId, GroupInstanceId: m.instance(),
 		ProtocolType: new(protocolType), ProtocolName: new(protocolName),

@@ -213,7 +213,7 @@ func (m *member) entered(j joined) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lives == j.lives {
-		m.id, m.generation = j.id, j.generation
+		m.id, m.generation, m.alive = j.id, j.generation, later(m.alive, j.at)
 	}
 }
 

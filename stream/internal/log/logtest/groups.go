@@ -169,6 +169,11 @@ var groupTests = []testCase{
 	}},
 	{"a claim waits to be polled while members come and go that do not matter", nil, func(f *fixture) {
 		old := f.join("g", log.JoinOptions{InstanceID: "i"})
+		f.await("the old one to be a member", func() bool {
+			all, err := f.Log.Members(ctx, f.name("g"))
+			f.must(err)
+			return len(all) == 1
+		})
 		w := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
 		f.must(old.Leave(ctx))
 		w.Update(nil)
