@@ -68,7 +68,7 @@ func (g *group) post(ctx stream.Context, value []byte) error {
 	defer g.desks.Put(d)
 	result, err := d.decoder.Decode(value, &d.post)
 	if err != nil {
-		return err
+		return stream.Undecodable(err)
 	}
 	switch {
 	case result.Kind == post.KindSkipped:

@@ -54,7 +54,7 @@ func decoded[V any](p *place, c codec.Codec[V], step Step[V]) task.Step {
 	return func(ctx *task.Context) error {
 		value, err := c.Decode(ctx.Value())
 		if err != nil {
-			return fmt.Errorf("decode: %w", err)
+			return Undecodable(err)
 		}
 		return step(Context{ctx, p.graph}, value)
 	}

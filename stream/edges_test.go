@@ -233,7 +233,8 @@ func TestSkipAndStop(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := p.Run(ctx); err == nil || !strings.Contains(err.Error(), "bad value") || !strings.Contains(err.Error(), "offset") {
+	err = p.Run(ctx)
+	if !errors.Is(err, stream.ErrStepFailed) || !strings.Contains(err.Error(), "bad value") || !strings.Contains(err.Error(), "offset") {
 		t.Errorf("stopped with %v, want an error that names the value's fault and its offset", err)
 	}
 }

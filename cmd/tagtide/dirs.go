@@ -124,6 +124,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w\nanother tagtide has the directory open: stop it, or choose another one with --data-dir or --state-dir", err)
 	case errors.Is(err, stream.ErrFenced):
 		return fmt.Errorf("%w\nanother one runs under the same name: give each its own --instance-id", err)
+	case errors.Is(err, stream.ErrStepFailed):
+		return fmt.Errorf("%w\nnothing of this record was counted: start again with a version that can handle it, or with --bad-records dead to set it aside, or skip to leave it out", err)
 	case errors.Is(err, stream.ErrGroupActive):
 		return fmt.Errorf("%w\nstop all processors of the group first", err)
 	case errors.Is(err, syscall.EADDRINUSE):

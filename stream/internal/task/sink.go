@@ -66,7 +66,7 @@ const MaxRecord = 8 << 20
 // CheckSize returns an error if a record for a topic is larger than MaxRecord.
 func CheckSize(topic string, size int) error {
 	if size > MaxRecord {
-		return fmt.Errorf("a record of %d bytes for %s: at most %d are taken", size, topic, MaxRecord)
+		return &TooLarge{topic, size}
 	}
 	return nil
 }
@@ -119,19 +119,30 @@ func (s *Sink) append(p record.Partition, key, value []byte, timestamp int64, he
 	s.bytes += o.records.Bytes() - before
 }
 
+// The headers of a dead letter, in this order. Those of the record itself
+// follow, whatever their keys.
+const (
+	HeaderTopic     = "topic" // where the record lies
+	HeaderPartition = "partition"
+	HeaderOffset    = "offset"
+	HeaderError     = "error"     // what is wrong with it
+	HeaderDropped   = "dropped"   // none, or one for each of value, headers and key that was left out
+	HeaderTimestamp = "timestamp" // the record's, in Unix milliseconds
+)
+
 // dead appends a record that could not be handled, with its bytes as they are
 // and headers that say where it lies and what was wrong. The record's own
 // headers follow, so that it can be replayed. Of a record that would be over
-// MaxRecord so, the header "dropped" names what was left out.
+// MaxRecord so, headers "dropped" name what was left out.
 func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause error) error {
 	about := []record.Header{
-		{Key: "topic", Value: []byte(from.Topic)},
-		{Key: "partition", Value: strconv.AppendInt(nil, int64(from.Number), 10)},
-		{Key: "offset", Value: strconv.AppendInt(nil, r.Offset, 10)},
-		{Key: "error", Value: []byte(Brief(cause))},
+		{Key: HeaderTopic, Value: []byte(from.Topic)},
+		{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(from.Number), 10)},
+		{Key: HeaderOffset, Value: strconv.AppendInt(nil, r.Offset, 10)},
+		{Key: HeaderError, Value: []byte(Brief(cause))},
 	}
 	key, value, own := r.Key, r.Value, r.Headers
-	const room = 4 << 10 // for what about has and gets
+	const room = 4 << 10 // for what about has and gets, and the log may add
 	for _, drop := range []struct {
 		what string
 		do   func()
@@ -144,8 +155,11 @@ func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause
 			break
 		}
 		drop.do()
-		about = append(about, record.Header{Key: "dropped", Value: []byte(drop.what)})
+		about = append(about, record.Header{Key: HeaderDropped, Value: []byte(drop.what)})
 	}
+	// It is the last of ours, and stands for itself where a topic is set to have
+	// its records stamped by the broker.
+	about = append(about, record.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, r.Timestamp, 10)})
 	return s.Emit(topic, key, value, r.Timestamp, append(about, own...))
 }
 

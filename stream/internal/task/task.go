@@ -12,7 +12,6 @@
 package task
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -96,14 +95,6 @@ func (t *Task) Step(source int, r *record.Record) error {
 	return nil
 }
 
-// A Panic is the error of a step that panicked.
-type Panic struct {
-	Value any
-	Stack []byte
-}
-
-func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
-
 // call turns a panic of a step into an error.
 func call(step Step, c *Context) (err error) {
 	defer func() {
@@ -124,17 +115,12 @@ func (t *Task) Visit(step Step, key string, timestamp int64) error {
 	return nil
 }
 
-// Fatal wraps the error of a step that no policy may swallow: the task's own
-// state could not be read or written.
-type Fatal struct{ Err error }
-
-func (f *Fatal) Error() string { return f.Err.Error() }
-func (f *Fatal) Unwrap() error { return f.Err }
-
 // fail applies the policy to a record whose step failed.
 func (t *Task) fail(s *Source, r *record.Record, cause error) error {
-	var fatal *Fatal
-	if errors.As(cause, &fatal) || t.Failure.Policy == Stop {
+	if t.Failure.Policy == Stop && !isFatal(cause) {
+		cause = fmt.Errorf("%w: %w", ErrStopped, cause)
+	}
+	if t.Failure.Policy == Stop || isFatal(cause) {
 		return fmt.Errorf("%s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, cause)
 	}
 	if t.Failure.Report != nil {
@@ -146,6 +132,11 @@ func (t *Task) fail(s *Source, r *record.Record, cause error) error {
 	}
 	t.stats.Dead++
 	t.ctx.begin(s, r)
+	return t.bury(s, r, cause)
+}
+
+// bury makes a record a dead letter.
+func (t *Task) bury(s *Source, r *record.Record, cause error) error {
 	if err := t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause); err != nil {
 		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
 	}
@@ -157,22 +148,4 @@ func (t *Task) fail(s *Source, r *record.Record, cause error) error {
 		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
 	}
 	return nil
-}
-
-// A Policy says what happens to a record whose step fails.
-type Policy int
-
-// The policies.
-const (
-	DeadLetter Policy = iota // it goes to the dead-letter topic, in the same transaction
-	Skip                     // it is counted and left out
-	Stop                     // the group stops with an error
-)
-
-// Failure is the policy for records whose step fails.
-type Failure struct {
-	Policy Policy
-	Topic  string // of dead letters
-	// Report, if set, hears of every failed record that does not stop the task.
-	Report func(p record.Partition, offset int64, err error)
 }

@@ -68,23 +68,62 @@ func TestAnOversizedEmissionIsADeadLetterAndNothingElse(t *testing.T) {
 func TestADeadLetterIsNeverTooLarge(t *testing.T) {
 	big := make([]byte, MaxRecord)
 	long := errors.New(strings.Repeat("ä", 1e6))
+	const at = 1586000000123
 	for dropped, r := range map[string]record.Record{
 		"":                  {Key: []byte("k"), Value: big[:MaxRecord/2], Headers: []record.Header{{Key: "own"}}},
 		"value":             {Key: []byte("k"), Value: big, Headers: []record.Header{{Key: "own"}}},
 		"value,headers":     {Key: []byte("k"), Value: big, Headers: []record.Header{{Key: "own", Value: big}}},
 		"value,headers,key": {Key: big, Value: big, Headers: []record.Header{{Key: "own", Value: big}}},
 	} {
+		r.Timestamp = at
 		task, sink := newTask(func(*Context) error { return long })
 		if err := task.Step(0, &r); err != nil {
 			t.Fatal(err)
 		}
 		dead := letters(t, sink, "dead")
-		if len(dead) != 1 || header(dead[0], "dropped") != dropped || len(header(dead[0], "error")) != maxErrorText {
+		if len(dead) != 1 || header(dead[0], "dropped") != dropped || len(header(dead[0], "error")) != maxErrorText || header(dead[0], "timestamp") != "1586000000123" {
 			t.Errorf("%d dead letters without %q, want one without %q", len(dead), header(dead[0], "dropped"), dropped)
 		}
 		if sizeOf(dead[0].Key, dead[0].Value, dead[0].Headers) > MaxRecord {
 			t.Error("the dead letter is too large")
 		}
+	}
+}
+
+func TestReasonsAreTold(t *testing.T) {
+	for want, step := range map[string]Step{
+		ReasonDecode: func(*Context) error { return &Undecodable{errors.New("not JSON")} },
+		ReasonSize:   func(c *Context) error { return c.Sink().Emit("out", nil, make([]byte, MaxRecord+1), 0, nil) },
+		ReasonPanic:  func(*Context) error { panic("what now") },
+		ReasonStep:   func(*Context) error { return errors.New("no") },
+	} {
+		for _, policy := range []Policy{DeadLetter, Skip} {
+			task, sink := newTask(step)
+			var got []string
+			task.Failure.Policy = policy
+			task.Failure.Report = func(_ record.Partition, _ int64, err error) { got = append(got, Reason(err)) }
+			if err := task.Step(0, &record.Record{}); err != nil || len(got) != 1 || got[0] != want {
+				t.Errorf("reported %v, %v; want one of %s", got, err, want)
+			}
+			if n := len(letters(t, sink, "dead")); n != int(task.Stats().Dead) || n+int(task.Stats().Skipped) != 1 {
+				t.Errorf("policy %d: %d dead letters, %+v", policy, n, task.Stats())
+			}
+		}
+	}
+}
+
+func TestStopNamesTheRecordAndUndoesTheStep(t *testing.T) {
+	cause := errors.New("no")
+	task, sink := newTask(func(c *Context) error {
+		return errors.Join(c.Sink().Emit("out", nil, []byte("v"), 0, nil), cause)
+	})
+	task.Failure.Policy = Stop
+	err := task.Step(0, &record.Record{Offset: 7})
+	if !errors.Is(err, ErrStopped) || !errors.Is(err, cause) || !strings.HasPrefix(err.Error(), "in partition 0 offset 7: ") {
+		t.Errorf("got %v", err)
+	}
+	if n := len(letters(t, sink, "out")) + len(letters(t, sink, "dead")); n != 0 || task.Next(0) != 0 {
+		t.Errorf("%d records were written, and the position is %d", n, task.Next(0))
 	}
 }
 
