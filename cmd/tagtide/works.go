@@ -65,6 +65,7 @@ func (f paceFlags) validate() error {
 // memberFlags are for processor instances.
 type memberFlags struct {
 	paceFlags
+	badFlags
 	InstanceID string    `help:"Name of this instance, for good: after a restart it gets its tasks back. No other one may have it." placeholder:"NAME"`
 	Standbys   int       `help:"Copies of each task's tables that other instances keep, to go on at once when one dies." default:"0" placeholder:"N"`
 	Threads    int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
@@ -88,7 +89,7 @@ func (w *works) addProcessor(state *stream.State, m memberFlags, t topicFlags, p
 	w.processor, err = stream.NewProcessor(w.log, w.graph, stream.ProcessorOptions{
 		State: state, Threads: threads, CommitInterval: m.CommitInterval, InstanceID: m.InstanceID, Standbys: m.Standbys,
 		Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, NoCreate: !t.CreateTopics,
-		Start: m.Start.Start, PurgeInputs: purge, Logger: w.logger, Metrics: w.registry,
+		Start: m.Start.Start, OnFailure: m.policy(), PurgeInputs: purge, Logger: w.logger, Metrics: w.registry,
 	})
 	return err
 }
