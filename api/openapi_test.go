@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/mux"
+
+	"github.com/tagtide/tagtide/internal/roster"
 )
 
 // described is the part of openapi.json that can be held to the code.
@@ -73,7 +75,8 @@ func TestOpenAPIDescribesEveryParameter(t *testing.T) {
 
 func TestOpenAPIDescribesEveryField(t *testing.T) {
 	schemas := description(t).Components.Schemas
-	for name, v := range map[string]any{"Meta": meta{}, "Totals": Totals{}, "Problem": problem{}} {
+	for name, v := range map[string]any{"Meta": meta{}, "Totals": Totals{}, "Problem": problem{},
+		"Instance": roster.Instance{}, "Task": roster.Task{}, "Input": roster.Input{}, "View": roster.View{}} {
 		var fields []string
 		for f := range reflect.TypeOf(v).Fields() {
 			if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" && tag != "checks" {

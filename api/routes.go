@@ -52,6 +52,7 @@ func (s *Server) operation() *mux.Router {
 	s.get(r, "/healthz", s.healthz)
 	s.get(r, "/readyz", s.readyz)
 	s.get(r, "/version", s.version)
+	s.get(r, "/api/v1/pipeline", s.pipeline)
 	s.get(r, "/metrics", plain(s.metrics.expose().ServeHTTP))
 	r.NotFoundHandler = s.endpoint(unmatched, func(_ http.ResponseWriter, r *http.Request) error {
 		return notFound(fmt.Sprintf("there is nothing at %s", r.URL.EscapedPath()))

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/tagtide/tagtide/internal/roster"
 )
 
 // Options of a Server. The zero value is good.
@@ -20,6 +22,9 @@ type Options struct {
 	Metrics Registry
 	// Ready adds checks to /readyz; it must not block. Default: none.
 	Ready func() []Check
+	// Pipeline returns the processes that /api/v1/pipeline tells of; it must
+	// not block. Default: none.
+	Pipeline func() []roster.Instance
 	// Build is what /version shows.
 	Build Build
 	// Now is the clock that as_of is compared with; default time.Now.
@@ -38,6 +43,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ready == nil {
 		o.Ready = func() []Check { return nil }
+	}
+	if o.Pipeline == nil {
+		o.Pipeline = func() []roster.Instance { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -75,7 +83,7 @@ func New(counts Counts, opts Options) *Server {
 }
 
 // NewAdmin returns a server of the operation endpoints alone: metrics, health,
-// readiness, version and profiles. The profiles are why it should not be
+// readiness, version, the pipeline and profiles. The profiles are why it should not be
 // reachable by everyone.
 func NewAdmin(opts Options) *Server {
 	s := newServer(opts)

@@ -43,6 +43,9 @@ type EmitterOptions struct {
 	ReplicationFactor int16
 	// Retention of the topic, if it is created. Default 3 days.
 	Retention time.Duration
+	// Table makes the topic, if it is created, a table's: of each key only the
+	// last record stays, and that for as long as Retention.
+	Table bool
 
 	// Logger for what operators should know; default slog.Default().
 	Logger *slog.Logger

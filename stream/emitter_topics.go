@@ -15,9 +15,13 @@ import (
 func emitterTopics(l log.Log, topic string, o *EmitterOptions) (int32, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	cleanup := log.Delete
+	if o.Table {
+		cleanup |= log.Compact
+	}
 	t, err := ensureTopic(ctx, l, o.NoCreate, log.Topic{
 		Name: topic, Partitions: o.Partitions, ReplicationFactor: o.ReplicationFactor,
-		Cleanup: log.Delete, Retention: o.Retention,
+		Cleanup: cleanup, Retention: o.Retention,
 	})
 	if err != nil || o.Cursors == "" {
 		return t.Partitions, err

@@ -56,15 +56,16 @@ var rooms = []room{
 	{path: "post", may: words("hashtag")},
 	{path: "internal/ranking"},
 	{path: "internal/totals"},
+	{path: "internal/roster"},
 
 	// The way of a tweet.
 	{path: "emitter", may: words("stream stream/codec post hashtag"), tests: words("stream/streamtest")},
 	{path: "processor", may: words("stream stream/codec post hashtag internal/totals"), tests: words("stream/streamtest")},
 	{path: "view", may: words("stream stream/codec internal/ranking internal/totals"), tests: words("stream/streamtest")},
-	{path: "api", may: words("internal/ranking hashtag")},
+	{path: "api", may: words("internal/ranking internal/roster hashtag")},
 
 	// Where they meet.
-	{path: "cmd", may: words("stream stream/codec hashtag post internal/ranking internal/totals emitter processor view api"),
+	{path: "cmd", may: words("stream stream/codec hashtag post internal/ranking internal/totals internal/roster emitter processor view api"),
 		tests: words("internal/kafkanode")},
 
 	// The house's own tools. Nobody imports them.
