@@ -40,7 +40,7 @@ func (c *emitCmd) Run(ctx context.Context, s std, g *Globals) error {
 	if err := c.inputsThere(); err != nil {
 		return err
 	}
-	p := part{brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
+	p := part{role: "emit", topics: c.topicFlags, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
 		e := emitting{id: emitterID(c.Group), source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
 		if c.InstanceID != "" {

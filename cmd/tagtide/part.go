@@ -9,8 +9,10 @@ import (
 
 // A part is a tagtide that does some of the work, on a Kafka.
 type part struct {
+	role      string
 	brokers   brokerFlags
 	graph     *stream.GroupGraph
+	topics    topicFlags        // that it may create
 	addresses map[string]string // to listen on, by flag
 }
 
@@ -28,8 +30,9 @@ func (p *part) run(ctx context.Context, s std, g *Globals, add func(*works) (lea
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}
-	w := newWorks(l, p.graph, logger)
+	w := newWorks(p.role, l, p.graph, logger)
 	defer func() { err = errors.Join(err, w.close()) }()
+	w.news.share(l, p.graph.Group(), p.topics)
 	lead, err := add(w)
 	if err != nil {
 		return errors.Join(err, listeners.close())

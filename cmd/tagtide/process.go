@@ -28,7 +28,7 @@ func (c *processCmd) Validate() error {
 
 // Run does it.
 func (c *processCmd) Run(ctx context.Context, s std, g *Globals) error {
-	p := part{brokers: c.brokerFlags, graph: c.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
+	p := part{role: "process", topics: c.topicFlags, brokers: c.brokerFlags, graph: c.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
 		state, err := c.openState(c.Group, "process", w.logger, s.err)
 		if err != nil {

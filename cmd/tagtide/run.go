@@ -93,7 +93,10 @@ func (c *runCmd) openWorks(ctx context.Context, dir string, logger *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	w := newWorks(l, c.graph(), logger)
+	w := newWorks("run", l, c.graph(), logger)
+	if len(c.Brokers) > 0 {
+		w.news.share(l, c.Group, c.topicFlags)
+	}
 	if err := c.makeParts(w, dir, s); err != nil {
 		return nil, errors.Join(err, w.close())
 	}

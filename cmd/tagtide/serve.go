@@ -22,7 +22,7 @@ func (c *serveCmd) Validate() error { return c.brokerFlags.validate(true) }
 
 // Run does it.
 func (c *serveCmd) Run(ctx context.Context, s std, g *Globals) error {
-	p := part{brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--listen": c.Listen, "--admin-listen": c.AdminListen}}
+	p := part{role: "serve", topics: topicFlags{CreateTopics: true}, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--listen": c.Listen, "--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
 		state, err := c.openState(c.Group, "serve", w.logger, s.err)
 		if err != nil {

@@ -30,11 +30,14 @@ type works struct {
 	emitter   *emitter.Emitter
 	processor *stream.Processor
 	view      *view.View
+	news      *news
 }
 
 // newWorks makes works without parts. They close the log.
-func newWorks(l *stream.Log, g *stream.GroupGraph, logger *slog.Logger) *works {
-	return &works{log: l, graph: g, registry: newRegistry(), logger: logger, open: []io.Closer{l}}
+func newWorks(role string, l *stream.Log, g *stream.GroupGraph, logger *slog.Logger) *works {
+	w := &works{log: l, graph: g, registry: newRegistry(), logger: logger, open: []io.Closer{l}}
+	w.news = newNews(role, w.look, logger)
+	return w
 }
 
 // emitterID names the emitter of a group for ever. Of two with one name the
@@ -150,6 +153,7 @@ func (w *works) run(ctx context.Context, l listeners, s std, lead lead) error {
 	if w.view != nil {
 		g.Go(func() error { return w.view.Run(ctx) })
 	}
+	g.Go(func() error { return w.news.run(ctx) })
 	w.serve(ctx, g, l, s)
 	if lead != nil {
 		g.Go(func() error {
@@ -165,7 +169,7 @@ func (w *works) run(ctx context.Context, l listeners, s std, lead lead) error {
 
 // serve answers HTTP on the listeners there are.
 func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std) {
-	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build}
+	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build, Pipeline: w.news.pipeline}
 	if one := l["--listen"]; one != nil {
 		server := api.New(counts{w.view}, options)
 		g.Go(func() error { return server.Run(ctx, one) })
