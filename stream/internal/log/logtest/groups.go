@@ -76,7 +76,13 @@ var groupTests = []testCase{
 			if !slices.IsSortedFunc(members, func(a, b log.MemberInfo) int { return compare(a.ID, b.ID) }) {
 				seen["not sorted"] = log.MemberInfo{}
 			}
-			return map[string][]byte{members[0].ID: []byte("x")}
+			plan := map[string][]byte{}
+			for _, m := range members {
+				if m.InstanceID != "" {
+					plan[m.ID] = []byte("x")
+				}
+			}
+			return plan
 		}
 		one := f.work("g", log.JoinOptions{Assign: spy, Metadata: []byte("one"), InstanceID: "static"})
 		two := f.work("g", log.JoinOptions{Assign: spy, Metadata: []byte("two")})
@@ -92,6 +98,13 @@ var groupTests = []testCase{
 			})
 		}
 		see("both members", "one", "two")
+		f.await("what they are given", func() bool {
+			a, _, err := one.Poll()
+			f.must(err)
+			b, _, err := two.Poll()
+			f.must(err)
+			return string(a.Assignment) == "x" && a.Generation == b.Generation
+		})
 		one.Update([]byte("updated"))
 		two.Rejoin([]byte("rejoined"))
 		see("what they say now", "updated", "rejoined")
