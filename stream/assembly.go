@@ -2,11 +2,8 @@ package stream
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/assign"
@@ -165,54 +162,4 @@ func groupTasks(t *topology.Topology, topics map[string]log.Topic) ([]assign.Tas
 func countTasks(t *topology.Topology, topics map[string]log.Topic) int {
 	tasks, _ := groupTasks(t, topics) // checked where the tasks are used
 	return max(1, len(tasks))
-}
-
-// failure is the options' policy as the threads take it.
-func (o *ProcessorOptions) failure(g *GroupGraph) task.Failure {
-	r := &failureReport{logger: o.Logger}
-	f := task.Failure{Topic: topology.DeadTopic(g.Group()), Report: r.report}
-	switch o.OnFailure {
-	case SkipFailed:
-		f.Policy = task.Skip
-	case StopOnFailed:
-		f.Policy = task.Stop
-	}
-	return f
-}
-
-// A failureReport logs the records that were set aside: the first few, and then
-// each power of ten, so that bad input cannot flood the log.
-type failureReport struct {
-	logger           *slog.Logger
-	failures, panics atomic.Int64
-}
-
-// report is called by all threads. It does not log the record itself.
-func (r *failureReport) report(p record.Partition, offset int64, err error) {
-	level, count, what := slog.LevelWarn, &r.failures, "a step failed, its record is set aside"
-	var stack []slog.Attr
-	var panicked *task.Panic
-	if errors.As(err, &panicked) {
-		level, count, what = slog.LevelError, &r.panics, "a step panicked, its record is set aside"
-		stack = append(stack, slog.String("stack", string(panicked.Stack)))
-	}
-	n := count.Add(1)
-	if !telling(n) {
-		return
-	}
-	r.logger.LogAttrs(context.Background(), level, what, append([]slog.Attr{
-		slog.String("topic", p.Topic), slog.Int("partition", int(p.Number)), slog.Int64("offset", offset),
-		slog.Int64("so_far", n), slog.String("error", task.Brief(err)),
-	}, stack...)...)
-}
-
-// telling tells whether the nth event of its kind is worth a line.
-func telling(n int64) bool {
-	if n <= 10 {
-		return true
-	}
-	for n%10 == 0 {
-		n /= 10
-	}
-	return n == 1
 }
