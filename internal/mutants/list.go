@@ -123,6 +123,44 @@ var mutants = []mutant{
 		new:  "[]store.Change{change}, false)",
 	},
 	{
+		name: "standby ahead of what is committed",
+		file: "stream/internal/thread/standby.go",
+		old:  "	change, caughtUp := c.follower.Change(seen), c.follower.Next() >= c.target\n",
+		new: `	change, caughtUp := c.follower.Change(seen), c.follower.Next() >= c.target
+		change.Checkpoint.Next = max(change.Checkpoint.Next, c.extent.End)
+`,
+	},
+	{
+		name: "standby promoted without its tail",
+		file: "stream/internal/thread/restore.go",
+		old:  "c.follower.Applied(), extent.End, r.standby",
+		new:  "c.follower.Applied(), c.follower.Next(), r.standby",
+	},
+	{
+		name: "promoted standby begins anew",
+		file: "stream/internal/thread/standby.go",
+		old:  "	r.job, r.found = nil, nil // a standby's preparation finds too little\n",
+		new:  "	r.job, r.found = nil, nil\n	r.astray = true\n",
+	},
+	{
+		name: "orphans never fenced",
+		file: "stream/internal/thread/free.go",
+		old:  "		if !t.orphan(o, hosts) {\n",
+		new:  "		if t.orphan(o, hosts) || true {\n",
+	},
+	{
+		name: "assignor ignores owners",
+		file: "stream/internal/assign/assign.go",
+		old:  "				p.owner[t] = m\n",
+		new:  "				_ = m\n",
+	},
+	{
+		name: "warm-up never asks to take over",
+		file: "stream/internal/instance/instance.go",
+		old:  "	case released || i.lost || len(i.warm) < warm:\n",
+		new:  "	case released || i.lost || warm < 0:\n",
+	},
+	{
 		name: "lag without what stands behind an open transaction",
 		file: "stream/freshness.go",
 		old:  "end.End-at)",

@@ -26,6 +26,9 @@ type conf struct {
 	pace        time.Duration // at most between two steps of the clock
 	purgeInputs bool
 	smallReads  bool
+	standbys    int
+	warmUps     int
+	near        int64 // changelog records that a copy may lack
 
 	meanwhile   float64 // of a call, that others get in between
 	unavailable float64 // of a call
@@ -39,7 +42,7 @@ type conf struct {
 type memberConf struct {
 	static  bool // has an instance id of its own
 	disk    bool
-	threads int
+	threads int // at most; fewer in some lives
 	skew    time.Duration
 	late    bool // is not there at the start
 }
@@ -78,6 +81,10 @@ func drawConf(rng *rand.Rand) *conf {
 			m.skew = time.Duration(rng.IntN(7200)-3600) * time.Second
 		}
 		c.members = append(c.members, m)
+	}
+	c.standbys, c.warmUps, c.near = rng.IntN(3), 1+rng.IntN(3), 1+rng.Int64N([]int64{1, 3, 30}[rng.IntN(3)])
+	if rng.IntN(3) == 0 {
+		c.members = append(c.members, memberConf{disk: rng.IntN(2) == 0, threads: 1, late: true})
 	}
 	c.drawWeights(rng)
 	return c

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/record"
 	"github.com/tagtide/tagtide/stream/internal/store"
@@ -39,6 +40,38 @@ func (w *world) heal() {
 		}
 	}
 	w.settle("after healing")
+	w.checkStandbys()
+}
+
+// checkStandbys holds that in a group that is quiet each task with tables has
+// its standbys, where members are left for them, and none with its owner.
+func (w *world) checkStandbys() {
+	up := 0
+	copies := map[string]int{}
+	for _, m := range w.members {
+		if !m.up() {
+			continue
+		}
+		up++
+		for _, t := range m.driver.Standbys() {
+			copies[t.Task]++
+			if slices.ContainsFunc(m.driver.Tasks(), func(o stream.TaskInfo) bool { return o.Task == t.Task }) {
+				w.violated("I8", "%s is owner and standby of task %s", m.name, t.Task)
+			}
+		}
+	}
+	if up != w.party {
+		return // one that died is still counted on
+	}
+	want := min(w.conf.standbys, up-1)
+	for task, n := range copies {
+		if n < want {
+			w.violated("I8", "task %s has %d standbys, not %d", task, n, want)
+		}
+	}
+	if want > 0 && w.conf.loops > 0 && len(copies) == 0 {
+		w.violated("I8", "no task has a standby, and each should have %d", want)
+	}
 }
 
 // What a run may take until it is quiet.
@@ -49,8 +82,10 @@ const (
 
 // settle lets everybody work, in turn, until all is done: I8, and I13 with it.
 func (w *world) settle(when string) {
-	until := w.now.Add(settleTime)
+	begin, until := w.now, w.now.Add(settleTime)
+	run := false // all tasks
 	for turn := 0; ; turn++ {
+		w.checkHeldBack(when, begin, &run)
 		if w.turn() {
 			if turn > settleTurns {
 				w.violated("I8", "%s: still busy after %d turns", when, turn)
@@ -66,6 +101,17 @@ func (w *world) settle(when string) {
 			w.violated("I8", "%s: no progress: %s", when, why)
 		}
 		w.advance(max(time.Millisecond, w.wake().Sub(w.now)))
+	}
+}
+
+// checkHeldBack holds that no task waits for long: those of dead members for
+// their sessions to end, and nobody until an orphaned transaction times out.
+func (w *world) checkHeldBack(when string, begin time.Time, run *bool) {
+	if *run = *run || w.tasksWaiting() == ""; *run {
+		return
+	}
+	if waited := w.now.Sub(begin); waited > 2*w.conf.session+10*time.Second {
+		w.violated("I8", "%s: after %s: %s", when, waited, w.tasksWaiting())
 	}
 }
 
@@ -185,10 +231,7 @@ func (w *world) tasksWaiting() string {
 			owners[t.Task]++
 		}
 	}
-	tasks := int(w.conf.inputs)
-	if !w.conf.shape.joined {
-		tasks += int(w.conf.loops)
-	}
+	tasks := w.tasks()
 	for _, task := range slices.Sorted(maps.Keys(owners)) {
 		if owners[task] != 1 {
 			return fmt.Sprintf("task %s has %d owners", task, owners[task])

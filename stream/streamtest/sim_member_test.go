@@ -47,10 +47,16 @@ func (m *member) start() {
 		id = fmt.Sprintf("%s.%d", m.name, m.life) // as a state in memory has it
 	}
 	m.store, m.id = openSimStore(w, m.name, m.disk), simGroup+"-"+id
+	m.wire.store = m.store
+	threads := m.conf.threads
+	if w.rng.IntN(3) == 0 {
+		threads = 1 + w.rng.IntN(threads)
+	}
 	o := stream.ProcessorOptions{
-		State: stream.NewState(m.store, id), Threads: m.conf.threads, CommitInterval: w.conf.commit,
-		MaxStagedBytes: w.conf.maxStaged * m.conf.threads, CacheBytes: 2000, SessionTimeout: w.conf.session,
+		State: stream.NewState(m.store, id), Threads: threads, CommitInterval: w.conf.commit,
+		MaxStagedBytes: w.conf.maxStaged * threads, CacheBytes: 2000, SessionTimeout: w.conf.session,
 		Partitions: w.conf.loops, PurgeInputs: w.conf.purgeInputs, Logger: logger,
+		Standbys: w.conf.standbys, WarmUps: w.conf.warmUps, NearRecords: w.conf.near,
 	}
 	if m.conf.static {
 		o.InstanceID = m.name
@@ -79,7 +85,9 @@ func (m *member) step() {
 
 func (m *member) stepPart(part int) bool {
 	w := m.w
+	before := m.roles()
 	busy, err := m.driver.Step(w.ctx, part, m.now())
+	m.tellRoles(before)
 	w.tracef("%s steps %s: busy %t, %s", m.name, m.driver.PartName(part), busy, m.tasks())
 	if w.dead {
 		return false
@@ -91,11 +99,38 @@ func (m *member) stepPart(part int) bool {
 	return busy
 }
 
+// roles are what the member is to each task that it has.
+func (m *member) roles() map[string]string {
+	roles := map[string]string{}
+	for _, t := range m.driver.Standbys() {
+		roles[t.Task] = "standby"
+		if t.TableLag >= 0 && t.TableLag <= m.w.conf.near {
+			roles[t.Task] = "caught-up standby"
+		}
+	}
+	for _, t := range m.driver.Tasks() {
+		roles[t.Task] = "owner"
+	}
+	return roles
+}
+
+// tellRoles counts what has changed since before.
+func (m *member) tellRoles(before map[string]string) {
+	for task, is := range m.roles() {
+		if was := before[task]; was != "" && was != is {
+			m.w.happened["role: "+was+" becomes "+is]++
+		}
+	}
+}
+
 // tasks prints what the member is doing.
 func (m *member) tasks() string {
 	var b strings.Builder
 	for _, t := range m.driver.Tasks() {
 		fmt.Fprintf(&b, "%s/%d %s ", t.Task, t.Thread, t.State)
+	}
+	for _, t := range m.driver.Standbys() {
+		fmt.Fprintf(&b, "(%s/%d %s, lacks %d) ", t.Task, t.Thread, t.State, t.TableLag)
 	}
 	return b.String()
 }
@@ -116,6 +151,7 @@ func (w *world) actJob(but string) {
 
 func (m *member) runJob(j *stream.DriverJob) {
 	m.w.tracef("%s runs %s of thread %d, %d phases to go", m.name, j.Name, j.Thread, j.Phases())
+	m.w.happened["job: "+j.Name]++
 	j.Run(m.w.ctx)
 }
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
 	"github.com/tagtide/tagtide/stream/internal/store"
@@ -88,6 +89,18 @@ type simTable struct {
 	rows  map[string]string // what the table should hold
 	fold  map[string]string // what the changelog has before folded
 	until int64             // folded so far
+	// reached is how far its changelog was read since it was opened, or wiped.
+	reached int64
+	visited time.Time // by its reader
+	slept   bool      // nobody looked for long, so that it may have to be read again
+}
+
+// looked tells whether somebody always looked at the changelog after a while.
+func (t *simTable) looked() bool {
+	now := t.store.w.now
+	t.slept = t.slept || !t.visited.IsZero() && now.Sub(t.visited) > time.Hour
+	t.visited = now
+	return !t.slept
 }
 
 func (t *simTable) load() {
@@ -158,6 +171,7 @@ func (t *simTable) check(when string) {
 func (t *simTable) Wipe() error {
 	t.store.w.tracef("  %s wipes %v", t.store.owner, t.Changelog())
 	t.store.w.happened["wipe"]++
+	t.reached = 0
 	err := t.Table.Wipe()
 	t.load()
 	return err

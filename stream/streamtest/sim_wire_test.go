@@ -20,7 +20,8 @@ type wire struct {
 	log.Log
 	w     *world
 	owner string
-	dead  bool // the process; what is under way may still arrive
+	dead  bool      // the process; what is under way may still arrive
+	store *simStore // of the process
 }
 
 func (l *wire) trouble() error {
@@ -65,23 +66,45 @@ func (l *wire) NewReader(o log.ReaderOptions) log.Reader {
 	if l.w.conf.smallReads {
 		o = log.ReaderOptions{MaxBytes: 1 + l.w.rng.IntN(400), MaxPartitionBytes: 1 + l.w.rng.IntN(200)}
 	}
-	return &wireReader{l.Log.NewReader(o), l.w}
+	return &wireReader{l.Log.NewReader(o), l}
 }
 
 type wireReader struct {
 	log.Reader
-	w *world
+	wire *wire
+}
+
+// Seek implements [log.Reader]. It holds I9: while a table is open nothing of
+// its changelog is read twice, whoever is owner, standby, promoted or demoted,
+// unless nobody looked for so long that deletes may have gone.
+func (r *wireReader) Seek(p record.Partition, next int64) {
+	if t := r.wire.table(p); t != nil && t.looked() && next < t.reached {
+		r.wire.w.violated("I9", "%s reads %v again from %d on, and had come to %d", r.wire.owner, p, next, t.reached)
+	}
+	r.Reader.Seek(p, next)
+}
+
+// table is the open copy of a changelog, if there is one.
+func (l *wire) table(p record.Partition) *simTable {
+	if l.store == nil {
+		return nil
+	}
+	return l.store.open[p]
 }
 
 // Poll implements [log.Reader].
 func (r *wireReader) Poll() ([]log.Fetched, error) {
 	fetched, err := r.Reader.Poll()
+	happened := r.wire.w.happened
 	for _, f := range fetched {
+		if t := r.wire.table(f.Partition); t != nil && f.Err == nil && t.looked() {
+			t.reached = max(t.reached, f.Next)
+		}
 		switch {
 		case f.Err != nil:
-			r.w.happened["read: "+short(errors.Unwrap(f.Err))]++
+			happened["read: "+short(errors.Unwrap(f.Err))]++
 		case len(f.Batches) == 0:
-			r.w.happened["read: only the position moved"]++
+			happened["read: only the position moved"]++
 		}
 	}
 	return fetched, err

@@ -44,6 +44,8 @@ type world struct {
 	trace     []byte
 	acts      int
 	happened  map[string]int // of what, how often: a simulation of nothing is green too
+	party     int            // members of the last plan
+	noticed   func()         // raises a violation that was found inside the log
 }
 
 // begun is when every world begins.
@@ -75,7 +77,7 @@ func newWorld(seed uint64) *world {
 func (w *world) openLog() {
 	l, err := w.disk.Open(embedded.Options{
 		Now: func() time.Time { return w.now }, ID: "sim", CacheBytes: 1 << 20,
-		TransactionTimeout: 10 * time.Second, Deterministic: true, Faults: w.faults,
+		TransactionTimeout: 30 * time.Second, Deterministic: true, Faults: w.faults,
 	})
 	w.must(err, "open the log")
 	w.log, w.dead = l, false
@@ -172,6 +174,10 @@ func (w *world) must(err error, format string, args ...any) {
 
 // tracef writes a line of the history.
 func (w *world) tracef(format string, args ...any) {
+	if raise := w.noticed; raise != nil {
+		w.noticed = nil
+		raise()
+	}
 	w.trace = fmt.Appendf(w.trace, "%9s ", w.now.Sub(begun))
 	w.trace = fmt.Appendf(w.trace, format, args...)
 	w.trace = append(w.trace, '\n')

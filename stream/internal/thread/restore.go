@@ -37,7 +37,7 @@ func (t *Thread) startRestore(r *run, now time.Time) error {
 		extent, own := r.prepared.extents[i], t.cfg.Topology.Tables[tab].Owned
 		if len(r.copies) > i { // it was a standby, and goes on from where it is
 			c := r.copies[i]
-			c.from, c.target, c.forever = c.follower.Applied(), extent.End, !own
+			c.from, c.target, c.forever = c.follower.Applied(), extent.End, r.standby || !own
 			continue
 		}
 		if err := t.open(r, tab, changelog, extent, now); err != nil {

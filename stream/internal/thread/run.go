@@ -349,12 +349,12 @@ func (t *Thread) release(time.Time) (bool, error) {
 		if !r.leaving && !t.stopping || !t.clean(r) {
 			return false
 		}
-		t.halt(r)
 		if !r.standby && !t.stopping && slices.Contains(t.wanted.Follow, r.id) {
 			t.demote(r)
 			demoted = true
 			return false
 		}
+		t.halt(r)
 		r.close()
 		return true
 	})

@@ -22,11 +22,18 @@ func (t *Thread) promote(r *run) {
 	r.job, r.found = nil, nil // a standby's preparation finds too little
 }
 
-// demote makes a task that was released, and halted, a standby. It keeps its
-// tables open.
+// demote makes a task that is released a standby. It keeps its tables open, and
+// goes on with a restore that was under way.
 func (t *Thread) demote(r *run) {
+	if r.task != nil {
+		t.halt(r)
+		r.state = Preparing
+	}
 	r.task, r.queues, r.committed = nil, nil, nil
-	r.standby, r.leaving, r.state = true, false, Preparing
+	r.standby, r.leaving = true, false
+	if r.state == Restoring {
+		r.state = Following
+	}
 }
 
 // restart prepares a task anew that has gone astray, as soon as no apply of it
