@@ -58,6 +58,11 @@ func (c *commit) wave(ctx context.Context) (map[int32][]*sent, error) {
 		if len(rest) == 0 {
 			continue
 		}
+		if _, told := c.producer.sequences[p]; !told && len(rest) == len(c.queues[p]) {
+			// A broker that has nothing of this producer takes any sequence,
+			// also that of a batch whose predecessor it has just refused.
+			rest = rest[:1]
+		}
 		leader, err := c.producer.log.cluster.leader(ctx, p)
 		if err != nil {
 			return nil, fmt.Errorf("write: %w", err)
@@ -190,12 +195,12 @@ func (c *commit) judge(wave map[int32][]*sent) (again, fatal error) {
 				continue
 			}
 			err := s.verdict(refused[s.at])
+			refused[s.at] = true
 			if !retriable(err) {
 				fatal = worse(fatal, fmt.Errorf("write to %s/%d: %w", s.at.Topic, s.at.Number, err))
 				continue
 			}
 			c.producer.log.cluster.moved(s.at)
-			refused[s.at] = true
 			again = err
 		}
 	}
