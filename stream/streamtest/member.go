@@ -15,6 +15,7 @@ type Member struct {
 	disk   *pebblestore.Disk
 	store  *pebblestore.Store
 	driver *stream.Driver // nil: down
+	frozen bool
 	err    error
 }
 
@@ -53,6 +54,21 @@ func (m *Member) Tasks() []stream.TaskInfo {
 	}
 	return m.driver.Tasks()
 }
+
+// Standbys tells which tasks of others the member keeps warm.
+func (m *Member) Standbys() []stream.TaskInfo {
+	if !m.Up() {
+		return nil
+	}
+	return m.driver.Standbys()
+}
+
+// Freeze stops the member in its tracks, as a long pause of its machine does,
+// until Thaw. The group gives it up when its session times out.
+func (m *Member) Freeze() { m.frozen = true }
+
+// Thaw lets a frozen member go on, as if nothing had been.
+func (m *Member) Thaw() { m.frozen = false }
 
 // Crash ends the member as a power loss does: what it has begun is forgotten,
 // its disk keeps what was synced, and the group learns of it only when the
@@ -116,7 +132,7 @@ func (m *Member) Visit(name string) {
 // turn does all that the member's goroutines would do now.
 func (m *Member) turn() (busy bool) {
 	m.t.tb.Helper()
-	if !m.Up() {
+	if !m.Up() || m.frozen {
 		return false
 	}
 	for part := range m.driver.Parts() {
@@ -151,7 +167,7 @@ func (m *Member) fail(err error) {
 func (m *Member) close() {
 	if m.Up() {
 		m.driver.Close()
-		m.driver = nil
+		m.driver, m.frozen = nil, false
 		_ = m.store.Close() // on the disk in memory that was
 	}
 }

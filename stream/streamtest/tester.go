@@ -157,7 +157,7 @@ func (t *Tester) Advance(d time.Duration) {
 // next is when something falls due, end at the latest.
 func (t *Tester) next(end time.Time) time.Time {
 	for _, m := range t.members {
-		if !m.Up() {
+		if !m.Up() || m.frozen {
 			continue
 		}
 		if wake := m.driver.Wake(); wake.After(t.now) && wake.Before(end) {
@@ -192,7 +192,7 @@ func (t *Tester) work() {
 func (t *Tester) unsettled() string {
 	running, up := 0, false
 	for _, m := range t.members {
-		if !m.Up() {
+		if !m.Up() || m.frozen {
 			continue
 		}
 		up = true
