@@ -102,7 +102,7 @@ test-kafka: ## the tests that need a real Kafka, on one node and on three (same 
 	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 14m $(KAFKA_TESTS)
 
 .PHONY: bench
-bench: ## the benchmarks, as ratios in one run (ARGS=-write: into docs/BENCHMARKS.md)
+bench: ## the benchmarks, as ratios in one run (ARGS="-kafka -write": on an Apache Kafka too, into docs/BENCHMARKS.md)
 	go run ./internal/bench $(ARGS)
 
 .PHONY: clean

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"syscall"
 	"time"
@@ -42,34 +39,16 @@ func (b bench) latency(ctx context.Context) (result, error) {
 	}}, nil
 }
 
-// startProgram builds tagtide and runs it over the wide data set's directory.
+// startProgram runs tagtide over the wide data set's directory.
 func (b bench) startProgram(ctx context.Context) (*exec.Cmd, string, error) {
-	binary := b.file("tagtide")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/tagtide")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, "", fmt.Errorf("build tagtide: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, binary, "run", "--data-dir", b.file("data"), "--log-level", "warn",
-		"--source", "file", "--input", b.file("tweets.jsonl"), "--rate", "40000", "--listen", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
+	binary, err := b.build(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
-	}
-	r := bufio.NewReader(stderr)
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return nil, "", errors.Join(fmt.Errorf("tagtide did not say where its page is: %w", err), cmd.Wait())
-		}
-		if m := regexp.MustCompile(`page on (http://\S+)`).FindStringSubmatch(line); m != nil {
-			go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
-			return cmd, m[1], nil
-		}
-	}
+	cmd := exec.CommandContext(ctx, binary, "run", "--data-dir", b.file("data"), "--log-level", "warn",
+		"--source", "file", "--input", b.file("tweets.jsonl"), "--rate", "40000", "--listen", "127.0.0.1:0")
+	url, err := startTold(cmd, `page on (http://\S+)`)
+	return cmd, url, err
 }
 
 // askFor is for how long the top ten is asked for.

@@ -3,7 +3,8 @@
 // same machine, in the same minutes. Each measurement is a process of its own,
 // so that its memory can be told.
 //
-//	go run ./internal/bench            a table on standard output
+//	go run ./internal/bench            tables on standard output
+//	go run ./internal/bench -kafka     also on an Apache Kafka, which needs Java and Maven
 //	go run ./internal/bench -write     the same into docs/BENCHMARKS.md
 package main
 
@@ -27,18 +28,20 @@ func main() {
 	posts := flag.Int("posts", 1_000_000, "posts of the main data set")
 	tags := flag.Int("tags", 1_000_000, "hashtags of the wide data set")
 	write := flag.Bool("write", false, "write docs/BENCHMARKS.md")
+	kafka := flag.Bool("kafka", false, "measure on an Apache Kafka too (Java 17, Maven)")
 	profiles := flag.String("profiles", "", "directory for a CPU profile of each measurement")
 	phase := flag.String("phase", "", "run one measurement (used by bench itself)")
 	dir := flag.String("dir", "", "directory of the data (used by bench itself)")
+	brokers := flag.String("brokers", "", "Kafka to measure (used by bench itself)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{posts: *posts, tags: *tags, dir: *dir, profiles: *profiles}
+	b := bench{posts: *posts, tags: *tags, dir: *dir, profiles: *profiles, brokers: *brokers}
 	var err error
 	if *phase != "" {
 		err = b.child(ctx, *phase)
 	} else {
-		err = b.all(ctx, *write)
+		err = b.all(ctx, *kafka, *write)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,6 +54,7 @@ type bench struct {
 	posts, tags int
 	dir         string // tweets.jsonl, wide.jsonl and the data directories
 	profiles    string // directory, "" for none
+	brokers     string // Kafka; "" for the embedded log
 }
 
 // A result of one measurement.
@@ -67,11 +71,14 @@ func (r result) rate() float64 { return float64(r.Items) / r.Seconds }
 // micros is the processor time of one item, in microseconds.
 func (r result) micros() float64 { return r.CPU / float64(r.Items) * 1e6 }
 
-// phases in the order they are run; each may use what earlier ones left.
-var phases = []struct {
+// phases are measurements.
+type phases []struct {
 	name string
 	run  func(bench, context.Context) (result, error)
-}{
+}
+
+// embeddedPhases in the order they are run; each may use what earlier ones left.
+var embeddedPhases = phases{
 	{"write", bench.writeData},
 	{"dumb", bench.dumb},
 	{"emit", bench.emit},
@@ -86,7 +93,11 @@ var phases = []struct {
 
 // child runs one measurement and prints its result.
 func (b bench) child(ctx context.Context, name string) error {
-	for _, p := range phases {
+	all := embeddedPhases
+	if b.brokers != "" {
+		all = kafkaPhases
+	}
+	for _, p := range all {
 		if p.name != name {
 			continue
 		}
@@ -122,26 +133,58 @@ func (b bench) profile(phase string) (stop func() error, err error) {
 }
 
 // all runs every measurement and reports.
-func (b bench) all(ctx context.Context, write bool) (err error) {
+func (b bench) all(ctx context.Context, kafka, write bool) (err error) {
 	if b.dir, err = os.MkdirTemp("", "tagtide-bench-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	results := map[string]result{}
-	for _, p := range phases {
-		fmt.Fprintf(os.Stderr, "%-9s", p.name)
-		if results[p.name], err = b.spawn(ctx, p.name); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		fmt.Fprintf(os.Stderr, " %10.0f a second, %6.2f µs of processor time each, %5.0f MiB\n",
-			results[p.name].rate(), results[p.name].micros(), results[p.name].MiB)
+	embedded, err := b.measure(ctx, embeddedPhases)
+	if err != nil {
+		return err
 	}
-	text := b.report(results)
+	text := b.report(embedded)
+	brokers := []broker{kfakeBroker}
+	if kafka {
+		brokers = append(brokers, realBroker)
+	}
+	for _, one := range brokers {
+		results, err := b.measureOn(ctx, one)
+		if err != nil {
+			return fmt.Errorf("on %s: %w", one.name, err)
+		}
+		text += "\n" + kafkaReport(one.name, results)
+	}
 	fmt.Print(text)
 	if write {
 		return os.WriteFile(filepath.Join("docs", "BENCHMARKS.md"), []byte(document(text)), 0o644)
 	}
 	return nil
+}
+
+// measureOn starts a broker and measures on it.
+func (b bench) measureOn(ctx context.Context, one broker) (results map[string]result, err error) {
+	fmt.Fprintln(os.Stderr, "on", one.name)
+	var stop func() error
+	if b.brokers, stop, err = one.start(b, ctx); err != nil {
+		return nil, err
+	}
+	results, err = b.measure(ctx, kafkaPhases)
+	return results, errors.Join(err, stop(), os.RemoveAll(b.file("kafka")), os.RemoveAll(b.file("pause")), os.RemoveAll(b.file("emit")))
+}
+
+// measure runs phases, each in a process of its own.
+func (b bench) measure(ctx context.Context, all phases) (map[string]result, error) {
+	results := map[string]result{}
+	for _, p := range all {
+		fmt.Fprintf(os.Stderr, "%-9s", p.name)
+		r, err := b.spawn(ctx, p.name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		results[p.name] = r
+		fmt.Fprintf(os.Stderr, " %10.0f a second, %6.2f µs of processor time each, %5.0f MiB %v\n", r.rate(), r.micros(), r.MiB, r.Extra)
+	}
+	return results, nil
 }
 
 // spawn runs one measurement in a process of its own.
@@ -151,7 +194,7 @@ func (b bench) spawn(ctx context.Context, phase string) (r result, err error) {
 		return r, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-phase", phase, "-dir", b.dir,
-		"-posts", fmt.Sprint(b.posts), "-tags", fmt.Sprint(b.tags), "-profiles", b.profiles)
+		"-posts", fmt.Sprint(b.posts), "-tags", fmt.Sprint(b.tags), "-profiles", b.profiles, "-brokers", b.brokers)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,7 +41,12 @@ func (b bench) open(ctx context.Context, name string) (*rig, error) {
 		return nil, err
 	}
 	var err error
-	if r.log, err = stream.OpenEmbedded(filepath.Join(r.dir, "log"), stream.EmbeddedOptions{Logger: quiet}); err != nil {
+	if b.brokers != "" {
+		r.log, err = stream.OpenKafka(ctx, stream.KafkaOptions{Brokers: strings.Split(b.brokers, ","), Logger: quiet})
+	} else {
+		r.log, err = stream.OpenEmbedded(filepath.Join(r.dir, "log"), stream.EmbeddedOptions{Logger: quiet})
+	}
+	if err != nil {
 		return nil, err
 	}
 	ctx, r.stop = context.WithCancel(ctx)
@@ -171,11 +177,13 @@ func (b bench) whole(ctx context.Context, dir, file string, posts int) (result, 
 }
 
 // restore measures how fast a processor that lost its disk has its tables back.
-func (b bench) restore(ctx context.Context) (result, error) {
-	if err := os.RemoveAll(filepath.Join(b.file("data"), "process")); err != nil {
+func (b bench) restore(ctx context.Context) (result, error) { return b.restored(ctx, "data") }
+
+func (b bench) restored(ctx context.Context, dir string) (result, error) {
+	if err := os.RemoveAll(filepath.Join(b.file(dir), "process")); err != nil {
 		return result{}, err
 	}
-	r, err := b.open(ctx, "data")
+	r, err := b.open(ctx, dir)
 	if err != nil {
 		return result{}, err
 	}

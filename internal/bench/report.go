@@ -35,6 +35,26 @@ func (b bench) report(r map[string]result) string {
 	return text.String()
 }
 
+// kafkaReport is the table of a run on a broker.
+func kafkaReport(name string, r map[string]result) string {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "on %s\tper second\tratio to raw\tprocessor time\tpeak memory\n", name)
+	row := func(what string, x, raw result, unit string) {
+		fmt.Fprintf(t, "%s\t%.0f %s\t%.2f\t%.2f µs each\t%.0f MiB\n", what, x.rate(), unit, x.rate()/raw.rate(), x.micros(), x.MiB)
+	}
+	row("raw write: acknowledged, no transactions", r["raw-write"], r["raw-write"], "posts")
+	row("raw read", r["raw-read"], r["raw-read"], "posts")
+	row("emit: file → topic, exactly once", r["emit"], r["raw-write"], "posts")
+	row("process: topic → counts, view live", r["process"], r["raw-read"], "posts")
+	row("restore of a processor's tables", r["restore"], r["raw-read"], "records")
+	_ = t.Flush() // a strings.Builder does not fail
+	p := r["pause"].Extra
+	fmt.Fprintf(&text, "\nlongest pause of any of 8 partitions, %d posts a second: undisturbed %.0f ms; a second instance joins %.0f ms, leaves %.0f ms, joins again %.0f ms, is killed %.0f ms\n",
+		pauseRate, p["still"], p["join"], p["leave"], p["join again"], p["kill"])
+	return text.String()
+}
+
 // document is the table with what it was measured on.
 func document(table string) string {
 	return fmt.Sprintf(`# Benchmarks

@@ -19,7 +19,7 @@ type door struct {
 var doors = []door{
 	{"github.com/IBM/sarama", in("stream/internal/log/kafkalog"), "stream/internal/log/kafkalog",
 		"use the contract stream/internal/log"},
-	{"github.com/twmb/franz-go", either(tests, in("cmd")), "tests and cmd (the development broker)",
+	{"github.com/twmb/franz-go", either(tests, in("cmd", "internal/bench")), "tests, cmd (the development broker) and bench (a fast client to compare with)",
 		"use the contract stream/internal/log"},
 	{"github.com/cockroachdb/pebble/v2/vfs", either(tests, in("stream/internal/log/embedded", "stream/internal/store/pebblestore")),
 		"tests (a disk that crashes), beside the doors of Pebble", "use the os package"},

@@ -73,7 +73,7 @@ var rooms = []room{
 	{path: "internal/outside", tests: words("stream")},
 	{path: "internal/mutants"},
 	{path: "internal/kafkanode"},
-	{path: "internal/bench", may: words("stream stream/codec hashtag post internal/ranking internal/totals emitter processor view api")},
+	{path: "internal/bench", may: words("stream stream/codec hashtag post internal/ranking internal/totals internal/kafkanode emitter processor view api")},
 }
 
 // words splits a list of names.
