@@ -299,8 +299,8 @@ func (f *fetcher) deliver(i item, b *sarama.FetchResponseBlock) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := i.w
-	if !r.current(w) {
-		return false
+	if !r.current(w) || w.ahead != i.from {
+		return false // not wanted any more, or another leader was faster
 	}
 	w.err = nil
 	w.extent = log.Range{Start: b.LogStartOffset, Stable: b.LastStableOffset, End: b.HighWaterMarkOffset}
