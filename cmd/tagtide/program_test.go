@@ -52,6 +52,13 @@ func launch(t *testing.T, args ...string) *program {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
+		if t.Failed() {
+			_ = p.cmd.Process.Signal(syscall.SIGQUIT) // where is it?
+			select {
+			case <-p.done:
+			case <-time.After(5 * time.Second):
+			}
+		}
 		p.kill()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", strings.Join(args, " "), p.words())
