@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -171,6 +173,7 @@ func (w *works) run(ctx context.Context, l listeners, s std, lead lead) error {
 func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std) {
 	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build, Pipeline: w.news.pipeline}
 	if one := l["--listen"]; one != nil {
+		spareProcessor()
 		server := api.New(counts{w.view}, options)
 		g.Go(func() error { return server.Run(ctx, one) })
 		fmt.Fprintf(s.err, "tagtide: page on http://%s\n", one.Addr())
@@ -181,3 +184,14 @@ func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std
 		fmt.Fprintf(s.err, "tagtide: metrics, health and profiles on http://%s\n", one.Addr())
 	}
 }
+
+// spareProcessor lets the runtime use one processor more than there are, where
+// requests are answered beside other work. When that has all of them, nobody
+// looks for requests until the runtime's monitor does, after 10 ms; a spare one
+// waits for them in the poller, and the system runs it soon. GOMAXPROCS, if it
+// is set, stays.
+var spareProcessor = sync.OnceFunc(func() {
+	if _, set := os.LookupEnv("GOMAXPROCS"); !set {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+})
