@@ -10,8 +10,12 @@
 //
 //   - Order: a partition's records are read in offset order; offsets rise but
 //     may have gaps.
-//   - Atomicity: the records and group positions of one committed transaction
-//     become readable all together or not at all, also across a crash.
+//   - Atomicity: of one committed transaction all records and group positions
+//     become readable, or none, also across a crash. Within a partition they do
+//     so at once; from partition to partition a moment may pass (Kafka writes a
+//     marker to each after the transaction is committed), and so may one between
+//     the answer to a commit and the first read of it. Positions do not run
+//     ahead of that: until they are settled they are [ErrUnstable].
 //   - Isolation: a [Reader] delivers committed records only, and nothing behind
 //     a transaction that is still open (Kafka: read_committed).
 //   - Fencing: after [Log.Producer] returned for a transactional id, no
@@ -59,7 +63,9 @@ type Log interface {
 
 	// Purge removes what stands before an offset, for good: the partition's
 	// Start becomes at least that offset. Positions beyond Stable are refused
-	// with [ErrOutOfRange]; positions at or before Start do nothing.
+	// with [ErrOutOfRange], and then nothing is purged; positions at or before
+	// Start do nothing. If the log becomes unavailable on the way, some may be
+	// purged and others not: the same purge again does the rest.
 	// Kafka: DeleteRecords.
 	Purge(ctx context.Context, before map[record.Partition]int64) error
 
@@ -70,8 +76,10 @@ type Log interface {
 
 	// PositionAt returns, per partition, the first position whose record has a
 	// timestamp of at least unixMilli, or End when there is none. Only committed
-	// records count; the least int64 finds the first of all.
-	// Kafka: ListOffsets by timestamp.
+	// records count, and of those the ones before Stable; the least int64 finds
+	// the first of all.
+	// Kafka: ListOffsets by timestamp; and Fetch, because brokers count aborted
+	// records too.
 	PositionAt(ctx context.Context, unixMilli int64, partitions ...record.Partition) (map[record.Partition]int64, error)
 
 	// NewReader returns a reader that reads nothing until it is told where.
@@ -175,7 +183,10 @@ type Reader interface {
 	// Fetched without batches where only the position moved (over markers,
 	// aborted records or holes), so that a position reaches the end also when
 	// no record stands there, and one with Err where a partition cannot be
-	// read: it stays where it is until it is sought or dropped.
+	// read: it stays where it is until it is sought or dropped, or can be read
+	// again. What was read ahead is returned even if it was purged meanwhile.
+	// A topic that is deleted and created anew under a reader is another one:
+	// [ErrUnknownTopic] until the partition is sought again.
 	// The error is [ErrClosed], or nil: keepers reconnect by themselves.
 	Poll() ([]Fetched, error)
 	// Ready receives after something may have become readable since the last
