@@ -260,7 +260,7 @@ func (c *cluster) at(ctx context.Context, addr string, call func(*sarama.Broker)
 	err := call(x.Broker)
 	if answered := answered(err); stop() && answered {
 		c.giveBack(addr, x)
-		return err
+		return said(addr, err)
 	}
 	_ = x.Close()
 	switch {
@@ -276,6 +276,17 @@ func (c *cluster) at(ctx context.Context, addr string, call func(*sarama.Broker)
 		return c.refusal(addr, err) // perhaps its way to say that we are not who it wants
 	}
 	return fmt.Errorf("broker %s: %w", addr, lost(err))
+}
+
+// said names the broker that answered with an error.
+func said(addr string, err error) error {
+	if k, bare := err.(sarama.KError); bare {
+		err = classify(k) // sarama's own: the broker does not know the call
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("broker %s: %w", addr, err)
 }
 
 // answered tells whether an error is a broker's answer, after which the
