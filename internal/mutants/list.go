@@ -133,8 +133,10 @@ var mutants = []mutant{
 	{
 		name: "standby promoted without its tail",
 		file: "stream/internal/thread/restore.go",
-		old:  "c.follower.Applied(), extent.End, r.standby",
-		new:  "c.follower.Applied(), c.follower.Next(), r.standby",
+		old:  "			c.from, c.target, c.forever = c.follower.Applied(), extent.End, r.standby || !own\n",
+		new: `			c.from, c.target, c.forever = c.follower.Applied(), c.follower.Next(), r.standby || !own
+			t.restores.Drop(c.changelog)
+`,
 	},
 	{
 		name: "promoted standby begins anew",
