@@ -88,7 +88,7 @@ func TestARecordThatIsTooLargeIsNamed(t *testing.T) {
 	b := newBench(t, brokers, Options{})
 	p := b.producer(b.log)
 	x := b.txn("small", 1)
-	x.Writes[1].Records.Append(1, nil, make([]byte, 3000))
+	x.Writes[1].Records.Append(2, nil, make([]byte, 3000))
 	_, err := p.Commit(t.Context(), x)
 	var large *tooLarge
 	if !errors.Is(err, log.ErrTooLarge) || !errors.As(err, &large) || large.records != 1 || large.bytes < 3000 || large.at != b.at[1] {
