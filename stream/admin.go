@@ -177,12 +177,15 @@ func (g *GroupGraph) Inputs() []string {
 	return names
 }
 
-// ResetGroup makes a group begin anew: its positions and its own topics go.
-// Inputs stay. Nothing of the group may be running. Local state is not
+// ResetGroup makes a group begin anew: its positions, its own topics and what a
+// [Replay] remembers go. Inputs stay, with the copies that replays sent there. Nothing of the group may be running. Local state is not
 // touched; it does not fit the new topics and will be wiped.
 func ResetGroup(ctx context.Context, l *Log, g *GroupGraph) error {
 	if err := l.keeper.DeleteGroup(ctx, g.Group()); err != nil {
 		return fmt.Errorf("forget the positions of group %s: %w", g.Group(), err)
+	}
+	if err := forgetReplays(ctx, l, g.Group()); err != nil {
+		return fmt.Errorf("forget what was replayed of group %s: %w", g.Group(), err)
 	}
 	for _, name := range g.OwnTopics() {
 		if err := l.keeper.DeleteTopic(ctx, name); err != nil && !errors.Is(err, ErrUnknownTopic) {
