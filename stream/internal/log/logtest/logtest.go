@@ -116,10 +116,11 @@ func (f *fixture) equal(what string, got, want any) {
 // name is a name that is free for this test.
 func (f *fixture) name(s string) string { return f.Prefix + s }
 
-// topic creates a topic and returns its partitions.
+// topic creates a topic and returns its partitions. It keeps records for ever:
+// those of the tests are from 1970.
 func (f *fixture) topic(name string, partitions int32) []record.Partition {
 	f.Helper()
-	return f.create(log.Topic{Name: f.name(name), Partitions: partitions})
+	return f.create(log.Topic{Name: f.name(name), Partitions: partitions, Cleanup: log.Delete})
 }
 
 func (f *fixture) create(t log.Topic) (all []record.Partition) {
