@@ -72,7 +72,7 @@ var advice = map[sarama.KError]string{
 	sarama.ErrInvalidReplicationFactor:           "use a replication factor that the cluster has brokers for",
 	sarama.ErrMessageSizeTooLarge:                "raise max.message.bytes of the topic (or message.max.bytes of the brokers)",
 	sarama.ErrInvalidTransactionTimeout:          "raise transaction.max.timeout.ms of the brokers",
-	sarama.ErrUnsupportedVersion:                 "the brokers are too old: Apache Kafka 3.0 or newer is needed",
+	sarama.ErrUnsupportedVersion:                 "the broker is older than Apache Kafka 3.0, or the port is a controller's",
 	sarama.ErrNotEnoughReplicas:                  "min.insync.replicas of the topic wants more brokers than are there",
 }
 
