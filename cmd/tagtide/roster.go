@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,11 +26,13 @@ type news struct {
 	me     roster.Instance
 	look   func(*roster.Instance) // adds what the process is doing
 	logger *slog.Logger
+	others roster.Roster
 
-	// nil in a process that is alone.
-	emitter *stream.Emitter[roster.Instance]
-	view    *stream.View[roster.Instance]
-	others  roster.Roster
+	// Of the group's log; nil in a process that is alone.
+	log   *stream.Log
+	topic string
+	o     stream.EmitterOptions
+	view  *stream.View[roster.Instance]
 }
 
 func newNews(role string, look func(*roster.Instance), logger *slog.Logger) *news {
@@ -46,18 +49,17 @@ func newNews(role string, look func(*roster.Instance), logger *slog.Logger) *new
 // share makes the process take part in the roster of a group.
 func (n *news) share(l *stream.Log, group string, t topicFlags) {
 	topic := stream.TableTopic(group, "instances")
-	emitter, err := stream.NewEmitter(l, topic, codec.JSON[roster.Instance](), stream.EmitterOptions{
-		ID: topic + "-" + n.me.Name, CommitInterval: 10 * time.Millisecond, StopTimeout: 2 * time.Second,
-		Table: true, Partitions: 1, Retention: rosterKept, NoCreate: !t.CreateTopics, ReplicationFactor: t.ReplicationFactor, Logger: n.logger,
-	})
-	if err == nil {
-		n.view, err = stream.NewView(l, topic, codec.JSON[roster.Instance](), stream.ViewOptions[roster.Instance]{Changed: n.hear, Logger: n.logger})
-	}
+	view, err := stream.NewView(l, topic, codec.JSON[roster.Instance](), stream.ViewOptions[roster.Instance]{Changed: n.hear, Logger: n.logger})
 	if err != nil {
-		n.told("taking part in the group's roster", err)
+		n.told("hearing of others", err)
 		return
 	}
-	n.emitter = emitter
+	n.log, n.topic, n.view = l, topic, view
+	n.o = stream.EmitterOptions{
+		ID: topic + "-" + n.me.Name, CommitInterval: 10 * time.Millisecond, StopTimeout: 2 * time.Second,
+		Table: true, Partitions: 1, Retention: rosterKept, NoCreate: !t.CreateTopics, ReplicationFactor: t.ReplicationFactor,
+		Logger: slog.New(slog.DiscardHandler), // old news are nothing to warn of
+	}
 }
 
 // hear takes in what others report. What is read before the roster is caught
@@ -88,46 +90,63 @@ func (n *news) pipeline() []roster.Instance {
 
 // run reports and listens until ctx ends, and says that the process leaves.
 func (n *news) run(ctx context.Context) error {
-	if n.emitter == nil {
+	if n.log == nil {
 		return nil
 	}
-	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
-	parts.Go(func() { n.told("reporting to others", n.emitter.Run(work)) })
-	parts.Go(func() { n.told("hearing of others", n.view.Run(work)) })
-	n.reports(ctx)
-	last := n.now()
-	last.State = roster.Left
-	n.report(work, last)
-	stop()
+	parts.Go(func() { n.told("hearing of others", n.view.Run(ctx)) })
+	for ctx.Err() == nil {
+		// An emitter ends when it cannot know what became of a report. The
+		// next one need not know.
+		n.told("reporting to others", n.report(ctx))
+		select {
+		case <-ctx.Done():
+		case <-time.After(roster.Every):
+		}
+	}
 	parts.Wait()
 	return nil
 }
 
 func (n *news) told(what string, err error) {
 	if err != nil {
-		n.logger.Warn(what+" has failed; /api/v1/pipeline tells less for it, and nothing else is", "err", err)
+		n.logger.Debug(what+" has failed; /api/v1/pipeline may tell less for a while", "err", err)
 	}
 }
 
-func (n *news) reports(ctx context.Context) {
+// report reports as long as its emitter lives, or until ctx ends.
+func (n *news) report(ctx context.Context) error {
+	emitter, err := stream.NewEmitter(n.log, n.topic, codec.JSON[roster.Instance](), n.o)
+	if err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- emitter.Run(work) }()
 	tick := time.NewTicker(roster.Every)
 	defer tick.Stop()
-	for ctx.Err() == nil {
-		n.report(ctx, n.now())
+	for ctx.Err() == nil && err == nil {
+		err = n.say(ctx, emitter, n.now())
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		}
 	}
+	last := n.now()
+	last.State = roster.Left
+	err = errors.Join(err, n.say(work, emitter, last))
+	stop()
+	return errors.Join(err, <-ended)
 }
 
-func (n *news) report(ctx context.Context, i roster.Instance) {
+// say hands one report over; an error is that the emitter has ended.
+func (n *news) say(ctx context.Context, e *stream.Emitter[roster.Instance], i roster.Instance) error {
 	ctx, cancel := context.WithTimeout(ctx, roster.Every)
 	defer cancel()
-	if err := n.emitter.Emit(ctx, i.Name, i); err != nil {
-		n.logger.Debug("no report to others", "err", err)
+	if err := e.Emit(ctx, i.Name, i); err != nil && ctx.Err() == nil {
+		return err
 	}
+	return nil
 }
 
 // look tells what the parts are doing.
