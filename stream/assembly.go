@@ -2,8 +2,10 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/assign"
@@ -33,10 +35,14 @@ type hooks struct {
 	committed func(took time.Duration, err error)
 }
 
-// assemble makes a processor's machines, joins the group, and reads nothing yet.
+// assemble makes a processor's machines. They have not joined the group, and
+// read nothing yet.
 func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *ProcessorOptions, h hooks) (*assembly, error) {
 	topics, err := ensureGroupTopics(ctx, l, g, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := samePartitions(l, state.tables, topics); err != nil {
 		return nil, err
 	}
 	a := &assembly{graph: g}
@@ -54,7 +60,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if err != nil {
 		return nil, err
 	}
-	failure := o.failure(g)
+	failure, begun := o.failure(g), &atomic.Bool{}
 	for n := range o.Threads {
 		if n > 0 {
 			retired = nil // the first one fences them
@@ -62,7 +68,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 		a.threads = append(a.threads, thread.New(thread.Config{
 			Log: l, Store: state.tables, Topology: &g.topology, Program: program, Topics: topics,
 			TransactionalID: thread.ID(g.Group(), id, n), Retired: retired, Near: o.NearRecords,
-			CommitInterval: o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
+			Begun: begun, CommitInterval: o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
 			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),
 			Start:      thread.Start(o.Start), Failure: failure, PurgeInputs: o.PurgeInputs,
 			Runner: h.runner(n), Logger: o.Logger, Wake: func() { h.wake(n) }, Changed: h.changed, Committed: h.committed,
@@ -72,15 +78,41 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if err != nil {
 		return nil, err
 	}
-	a.instance, err = instance.New(ctx, instance.Config{
-		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout},
+	a.instance = instance.New(instance.Config{
+		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout, Topics: sourceTopics(&g.topology)},
 		Shape: groupShape(&g.topology, tasks, o), Threads: a.threads, Instance: id, Endpoint: o.Endpoint,
 		Lags: func(ctx context.Context) (map[assign.Task]int64, error) {
 			return storeLags(ctx, l, state.tables, &g.topology, topics, tasks)
 		},
 		Runner: h.runner(-1), Logger: o.Logger,
 	})
-	return a, err
+	return a, nil
+}
+
+// sourceTopics are the topics whose positions a group commits.
+func sourceTopics(t *topology.Topology) (names []string) {
+	for _, s := range t.Sources {
+		names = append(names, s.Topic)
+	}
+	return names
+}
+
+// samePartitions refuses topics that have got more partitions since the local
+// tables were made: their keys are spread anew, and what was counted under one
+// would be counted again from nothing in another partition.
+func samePartitions(l log.Log, s store.Store, topics map[string]log.Topic) error {
+	infos, err := s.Tables()
+	if err != nil {
+		return fmt.Errorf("list local tables: %w", err)
+	}
+	for _, i := range infos {
+		t, ours := topics[i.Changelog.Topic]
+		if ours && i.Identity.LogID == l.ID() && i.Identity.TopicID == t.ID && i.Identity.Partitions != t.Partitions {
+			return fmt.Errorf("topic %s has %d partitions, and had %d when its local tables were made: its keys belong to other partitions now, so the group must begin anew: use reset",
+				t.Name, t.Partitions, i.Identity.Partitions)
+		}
+	}
+	return nil
 }
 
 // groupShape is what there is to assign, and how.

@@ -36,7 +36,8 @@ type driven struct {
 	wake  time.Time // not zero: awake from then on
 }
 
-// NewDriver makes a driver and joins the group.
+// NewDriver makes a driver. It joins the group when its membership is first
+// stepped and its lookups have caught up.
 func NewDriver(ctx context.Context, l *Log, g *GroupGraph, o ProcessorOptions) (*Driver, error) {
 	p, err := NewProcessor(l, g, o)
 	if err != nil {
@@ -62,8 +63,18 @@ func NewDriver(ctx context.Context, l *Log, g *GroupGraph, o ProcessorOptions) (
 // wire makes the parts of the machines.
 func (d *Driver) wire(heartbeat time.Duration) {
 	member := d.parts[0]
-	member.name, member.ready = "member", []<-chan struct{}{d.assembly.instance.Ready()}
-	member.step = func(_ context.Context, now time.Time) (bool, time.Time, error) {
+	member.name = "member"
+	member.step = func(ctx context.Context, now time.Time) (bool, time.Time, error) {
+		if !d.recovered() {
+			return false, now.Add(time.Millisecond), nil
+		}
+		if !d.assembly.instance.Joined() {
+			err := d.assembly.instance.Join(ctx)
+			if err == nil {
+				member.ready = append(member.ready, d.assembly.instance.Ready())
+			}
+			return true, time.Time{}, err
+		}
 		busy, wake, err := d.assembly.instance.Step(now)
 		if beat := now.Add(heartbeat); beat.Before(wake) {
 			wake = beat

@@ -207,6 +207,9 @@ func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
 	followers, err := p.follow(ctx, a, failed)
 	defer followers()
 	if err == nil && ctx.Err() == nil { // else no task may run: lookups are missing
+		err = a.instance.Join(ctx)
+	}
+	if a.instance.Joined() {
 		for n, t := range a.threads {
 			threads.Go(func() {
 				if err := runThread(t, w[n], quit); err != nil {

@@ -96,8 +96,12 @@ func ensureSub(t *topology.Topology, sub topology.Sub, topics map[string]log.Top
 	}
 	for _, s := range sub.Sources {
 		if t.Sources[s].Loop {
-			if err := ensure(log.Topic{Name: t.Sources[s].Topic, Partitions: partitions, Cleanup: log.Delete}, o.NoCreate); err != nil {
+			loop := log.Topic{Name: t.Sources[s].Topic, Partitions: partitions, Cleanup: log.Delete}
+			if err := ensure(loop, o.NoCreate); err != nil {
 				return err
+			}
+			if topics[loop.Name].Cleanup&log.Compact != 0 {
+				return fmt.Errorf("topic %s is compacted and would lose records that nobody has handled: set cleanup.policy=delete", loop.Name)
 			}
 		}
 	}

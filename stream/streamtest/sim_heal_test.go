@@ -202,6 +202,9 @@ func (w *world) waiting() string {
 	if why := w.tasksWaiting(); why != "" {
 		return why
 	}
+	if why := w.unbalanced(); why != "" {
+		return why
+	}
 	for _, v := range w.views {
 		if !v.driver.Recovered() {
 			return v.name + " has not recovered"
@@ -209,6 +212,28 @@ func (w *world) waiting() string {
 		lag, err := v.driver.Lag(w.ctx)
 		if w.must(err, "lag"); lag != 0 {
 			return fmt.Sprintf("%s has lag %d", v.name, lag)
+		}
+	}
+	return ""
+}
+
+// unbalanced tells of a member that has more tasks than it should, now that all
+// there is to copy can be copied, and nobody is away.
+func (w *world) unbalanced() string {
+	var up []*member
+	for _, m := range w.members {
+		if m.up() {
+			up = append(up, m)
+		}
+	}
+	if len(up) != w.party {
+		return "" // one that died is still counted on
+	}
+	for _, m := range up {
+		for _, o := range up {
+			if a, b := len(m.driver.Tasks()), len(o.driver.Tasks()); a*o.threads > (b+1)*m.threads {
+				return fmt.Sprintf("%s has %d tasks for %d threads, and %s %d for %d", m.name, a, m.threads, o.name, b, o.threads)
+			}
 		}
 	}
 	return ""

@@ -18,6 +18,7 @@ type member struct {
 	name string
 
 	life     int
+	threads  int            // in this life
 	id       string         // that its transactional ids begin with
 	driver   *stream.Driver // nil: down
 	wire     *wire
@@ -52,6 +53,7 @@ func (m *member) start() {
 	if w.rng.IntN(3) == 0 {
 		threads = 1 + w.rng.IntN(threads)
 	}
+	m.threads = threads
 	o := stream.ProcessorOptions{
 		State: stream.NewState(m.store, id), Threads: threads, CommitInterval: w.conf.commit,
 		MaxStagedBytes: w.conf.maxStaged * threads, CacheBytes: 2000, SessionTimeout: w.conf.session,

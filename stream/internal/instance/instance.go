@@ -56,26 +56,35 @@ type Instance struct {
 	hosts atomic.Pointer[[]assign.Host]
 }
 
-// New joins the group.
-func New(ctx context.Context, cfg Config) (*Instance, error) {
-	i := &Instance{cfg: cfg, lags: map[assign.Task]int64{}}
+// New returns an instance that has not joined its group.
+func New(cfg Config) *Instance {
+	return &Instance{cfg: cfg, lags: map[assign.Task]int64{}}
+}
+
+// Join joins the group. It is to be called once, when nothing is left to be done
+// before tasks can run: from here on the group waits for this instance.
+func (i *Instance) Join(ctx context.Context) error {
+	cfg := i.cfg
 	lags, err := cfg.Lags(ctx)
 	if err != nil { // for now nobody knows what is in the store
 		cfg.Logger.Warn("cannot tell how far behind the local tables are", "group", cfg.Group, "error", err)
 	} else {
 		i.lags = lags
 	}
-	report := i.describe()
-	i.reported = assign.EncodeReport(report)
+	i.reported = assign.EncodeReport(i.describe())
 	cfg.Join.Metadata = i.reported
 	cfg.Join.Assign = func(members []log.MemberInfo) map[string][]byte { return divide(members, cfg.Shape) }
 	m, err := cfg.Log.Join(cfg.Group, cfg.Join)
 	if err != nil {
-		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
+		return fmt.Errorf("join group %s: %w", cfg.Group, err)
 	}
 	i.member = m
-	return i, nil
+	return nil
 }
+
+// Joined tells whether Join has succeeded. Before that only Leave may be called,
+// which then does nothing.
+func (i *Instance) Joined() bool { return i.member != nil }
 
 // Ready receives after Step may have something to do.
 func (i *Instance) Ready() <-chan struct{} { return i.member.Ready() }
@@ -228,7 +237,12 @@ func (i *Instance) Hosts() []assign.Host {
 }
 
 // Leave ends the membership, so that others can take over at once.
-func (i *Instance) Leave(ctx context.Context) error { return i.member.Leave(ctx) }
+func (i *Instance) Leave(ctx context.Context) error {
+	if !i.Joined() {
+		return nil
+	}
+	return i.member.Leave(ctx)
+}
 
 // report tells the group what this instance owns and follows, when that has
 // changed. When everything that was taken away is released it asks for a

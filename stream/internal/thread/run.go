@@ -204,13 +204,16 @@ func (t *Thread) firstPosition(ctx context.Context, r *run, source int, extent l
 	if err != nil {
 		return 0, err
 	}
-	known, err := t.anyPosition(ctx)
-	if err != nil {
-		return 0, err
+	known := t.cfg.Begun.Load() || !written
+	if !known {
+		if known, err = t.anyPosition(ctx); err != nil {
+			return 0, err
+		}
+		t.cfg.Begun.Store(known)
 	}
 	loop := t.cfg.Topology.Sources[t.subs[r.id.Sub].Sources[source]].Loop
 	switch {
-	case written && !known:
+	case !known:
 		return 0, lostPosition(p, "the group's positions are gone, but its tables are not empty")
 	case loop && extent.Start > 0:
 		return 0, lostPosition(p, "the group's position is gone, and so is the loop's beginning")

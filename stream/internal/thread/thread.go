@@ -64,10 +64,13 @@ type Config struct {
 	Retired         []string
 	CommitInterval  time.Duration
 	MaxStaged       int // bytes of staged writes and emissions at which a commit is due
-	CacheBytes      int // of committed values in memory, per table of a task
-	Start           Start
-	Failure         task.Failure
-	PurgeInputs     bool // remove input records once they are committed as handled
+	// Begun is shared by the threads of an instance: one has seen that the group
+	// has committed positions, so that the others need not ask.
+	Begun       *atomic.Bool
+	CacheBytes  int // of committed values in memory, per table of a task
+	Start       Start
+	Failure     task.Failure
+	PurgeInputs bool // remove input records once they are committed as handled
 	// Near is how many changelog records a standby may lack to count as caught
 	// up; Changed is told when one has.
 	Near   int64
