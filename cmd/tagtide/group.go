@@ -145,7 +145,9 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 			return nil
 		}
 		fault, err := processor.Recount(ctx, l, c.options())
-		findings = append(findings, stream.Finding{What: "the table is a recount of the input", Fault: fault})
+		if err == nil {
+			findings = append(findings, stream.Finding{What: "the table is a recount of the input", Fault: fault})
+		}
 		return err
 	})
 	return errors.Join(err, c.print(s, findings))
