@@ -48,9 +48,8 @@ type member struct {
 
 	mu       sync.Mutex
 	metadata []byte
-	// asks counts calls of Rejoin, from a number by chance on: brokers spare a
-	// group the rebalance when a member joins with the bytes of the last time,
-	// also when it is another incarnation of the same instance.
+	// asks counts what needs a rebalance, from a number by chance on: brokers
+	// spare a group the rebalance when a member joins with the same bytes.
 	asks uint64
 	// claim is what Poll returned last, next what it returns next, if any.
 	claim log.Claim
