@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +67,22 @@ func ReadDeadLetters(ctx context.Context, l *Log, g *GroupGraph, f func(DeadLett
 		d.Replayed = marks.of(d.Letter.Partition).has(d.Letter.Offset)
 		return f(d)
 	})
+}
+
+// Replayed counts the dead letters of a group's inputs that were sent back: so
+// many of the records there are copies of others.
+func Replayed(ctx context.Context, l *Log, g *GroupGraph) (n int64, err error) {
+	inputs := g.Inputs()
+	err = ReadDeadLetters(ctx, l, g, func(d DeadLetter) error {
+		if d.Replayed && slices.Contains(inputs, d.Topic) {
+			n++
+		}
+		return nil
+	})
+	if errors.Is(err, ErrUnknownTopic) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // deadTopic is the topic of a group's dead letters, as it was found.

@@ -217,12 +217,12 @@ func TestReplayOfChosenLetters(t *testing.T) {
 	g := newGrave(t, letters)
 	g.bury("elsewhere", 0, 1, "x")
 	g.bury("in", 0, 1, "y")
-	for _, want := range []map[string]bool{{"4": true}, {"1": true, "2": true, "4": true}, {"x": true, "3": true, "5": true, "8": true}} {
+	for _, want := range []map[string]bool{{"4": true}, {"1": true, "2": true, "4": true}, {"x": true, "3": true, "5": true, "6": true}} {
 		if _, err := g.replay(func(d DeadLetter) bool { return want[string(d.Key)] }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, want := g.found(), map[string]int{"1": 1, "2": 1, "3": 1, "4": 1, "5": 1, "8": 1}; !maps.Equal(got, want) {
+	if got, want := g.found(), map[string]int{"1": 1, "2": 1, "3": 1, "4": 1, "5": 1, "6": 1}; !maps.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}
 	replayed := map[string]int{}

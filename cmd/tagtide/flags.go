@@ -24,6 +24,7 @@ type cli struct {
 	Broker      brokerCmd      `cmd:"" help:"A Kafka for development, in memory, gone when it ends."`
 	Topics      topicsCmd      `cmd:"" help:"Create, describe and read the group's topics."`
 	Describe    describeCmd    `cmd:"" help:"The topology."`
+	Dead        deadCmd        `cmd:"" help:"List records that could not be handled, and replay them."`
 	Reset       resetCmd       `cmd:"" help:"Begin a group anew: its positions, topics and local state go."`
 	Check       checkCmd       `cmd:"" help:"Are the local stores what the log says, and is nothing left open?"`
 	Version     versionCmd     `cmd:"" help:"Facts about this build."`

@@ -86,6 +86,13 @@ func (c *resetCmd) explain(ctx context.Context, s std, l *stream.Log, states []s
 	}
 	fmt.Fprintf(s.err, "This makes group %s begin anew. Its positions are forgotten, and its topics deleted:\n  %s\n%s\nThe input %s stays and will be counted again from its start.\n",
 		c.Group, strings.Join(graph.OwnTopics(), "\n  "), local, strings.Join(graph.Inputs(), ", "))
+	copies, err := stream.Replayed(ctx, l, graph)
+	if err != nil {
+		return err
+	}
+	if copies > 0 {
+		fmt.Fprintf(s.err, "But %d records of the input are there twice, since dead letters were replayed:\nthose that can be handled now will be counted twice.\n", copies)
+	}
 	if gone > 0 {
 		fmt.Fprintf(s.err, "But the input has lost its first %d records, to its retention or because run --once removes what is counted:\nthey will be missing from the counts. Files can be read once more with --again.\n", gone)
 	}
