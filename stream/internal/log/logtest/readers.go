@@ -143,8 +143,8 @@ var readerTests = []testCase{
 		for _, at := range ps {
 			r.Seek(at, 0)
 		}
-		read := map[record.Partition]int{}
-		for range 100 {
+		read, left := map[record.Partition]int{}, 8*len(ps)
+		for range 200 {
 			total := 0
 			for _, x := range f.poll(r) {
 				f.must(x.Err)
@@ -155,15 +155,16 @@ var readerTests = []testCase{
 				f.equal("a partition's bytes are bounded", n < 4*batch, true)
 				total += n
 				read[x.Partition] += len(f.records(x))
+				left -= len(f.records(x))
 			}
 			f.equal("a poll's bytes are bounded", total < 6*batch, true)
-			if len(read) == len(ps) {
+			if left == 0 {
 				break
 			}
 		}
-		f.equal("partitions that were read", len(read), len(ps))
-		for at, n := range read {
-			f.equal(fmt.Sprint("nobody is far ahead of ", at), n < 8, true)
+		// How far one is ahead of another is up to those who lead them.
+		for _, at := range ps {
+			f.equal(fmt.Sprint("what was read of ", at), read[at], 8)
 		}
 	}},
 	{"what was read stays as it is", nil, func(f *fixture) {
