@@ -142,18 +142,9 @@ func TestKillLoopCountsOnce(t *testing.T) {
 	eventually(t, url, "some are counted", time.Minute, func(s stats) bool { return s.Data.Posts > 500 })
 	r := rand.New(rand.NewPCG(1, uint64(len(kafka.Addresses()))))
 	kills := map[string]int{}
-	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); {
-		switch what := r.IntN(10); {
-		case what < 6:
-			name := fmt.Sprint("process-", r.IntN(4))
-			f.programs[name].kill()
-			f.again(name)
-			kills["processor"]++
-		case what < 8:
-			f.programs["emit"].kill()
-			f.again("emit")
-			kills["emitter"]++
-		default:
+	for i := range 24 {
+		switch {
+		case i%8 == 7:
 			n := kafka.Nodes()[r.IntN(len(kafka.Nodes()))]
 			if err := n.Kill(); err != nil {
 				t.Fatal(err)
@@ -162,6 +153,15 @@ func TestKillLoopCountsOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			kills["broker"]++
+		case i%4 == 1:
+			f.programs["emit"].kill()
+			f.again("emit")
+			kills["emitter"]++
+		default:
+			name := fmt.Sprint("process-", r.IntN(4))
+			f.programs[name].kill()
+			f.again(name)
+			kills["processor"]++
 		}
 		time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond) // when the next one strikes must not be known
 		f.supervise()
