@@ -10,6 +10,7 @@ import (
 
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/codec"
+	"github.com/tagtide/tagtide/stream/internal/log/embedded"
 )
 
 // A bed is a log in memory with what runs on it.
@@ -280,6 +281,38 @@ func TestPartitionsThatDoNotFitAreNamed(t *testing.T) {
 	err = p.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "left has 2") || !strings.Contains(err.Error(), "right has 3") {
 		t.Errorf("%v, want an error that names both topics and numbers", err)
+	}
+}
+
+// What is in an input that was deleted and created again may have been counted
+// before, or not: nobody can tell but the user.
+func TestAnInputCreatedAgainStopsTheGroup(t *testing.T) {
+	keeper, err := embedded.OpenMemory(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bed{t, stream.NewLog(keeper)}
+	t.Cleanup(func() { _ = b.log.Close() })
+	b.emit("signups", "a=Ann", "b=Bob")
+	g := users()
+	_, stop := b.start(g, stream.ProcessorOptions{})
+	b.handled(g)
+	stop()
+	if err := keeper.DeleteTopic(t.Context(), "signups"); err != nil {
+		t.Fatal(err)
+	}
+	b.emit("signups", "c=Cid")
+	p, err := stream.NewProcessor(b.log, g, stream.ProcessorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.Run(ctx); err == nil || !strings.Contains(err.Error(), "signups") || !strings.Contains(err.Error(), "reset") {
+		t.Errorf("%v, want an error that names the topic and what to do", err)
+	}
+	if got := b.table("users-table"); len(got) != 2 {
+		t.Errorf("it was counted: %v", got)
 	}
 }
 

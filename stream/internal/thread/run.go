@@ -168,6 +168,11 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 	if err != nil {
 		return p, err
 	}
+	if len(committed) == 0 {
+		if err := t.neverHandled(ctx, r); err != nil {
+			return p, err
+		}
+	}
 	for i, source := range r.sources {
 		next, ok := committed[source]
 		p.committed = append(p.committed, next)
@@ -185,6 +190,22 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 		p.extents = append(p.extents, ends[changelog])
 	}
 	return p, nil
+}
+
+// neverHandled holds a task without any position to having no rows either: both
+// come in one transaction. With rows, what it read is another topic now.
+func (t *Thread) neverHandled(ctx context.Context, r *run) error {
+	var own []record.Partition
+	for _, tab := range t.subs[r.id.Sub].Tables {
+		if about := t.cfg.Topology.Tables[tab]; about.Owned {
+			own = append(own, record.Partition{Topic: about.Topic, Number: r.id.Partition})
+		}
+	}
+	written, err := t.written(ctx, own)
+	if err != nil || !written {
+		return err
+	}
+	return lostPosition(r.sources[0], "its position is gone, but what was counted from it is there: positions expire when a group is away for long, and go with a topic that is deleted, as it may have been, and created again")
 }
 
 // ErrLost is wrapped by the error of a group that cannot know any more what it
@@ -224,13 +245,21 @@ func (t *Thread) firstPosition(ctx context.Context, r *run, source int, extent l
 }
 
 // anythingWritten tells whether any table of the group has ever got a record.
-// Its end alone does not tell: an aborted transaction moves that too.
 func (t *Thread) anythingWritten(ctx context.Context) (bool, error) {
 	var ps []record.Partition
 	for _, tab := range t.cfg.Topology.Tables {
 		if tab.Owned {
 			ps = append(ps, t.all(tab.Topic)...)
 		}
+	}
+	return t.written(ctx, ps)
+}
+
+// written tells whether any of the partitions has ever got a record. Its end
+// alone does not tell: an aborted transaction moves that too.
+func (t *Thread) written(ctx context.Context, ps []record.Partition) (bool, error) {
+	if len(ps) == 0 {
+		return false, nil
 	}
 	ends, err := t.cfg.Log.Ends(ctx, ps...)
 	if err != nil {
