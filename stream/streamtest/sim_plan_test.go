@@ -16,6 +16,7 @@ func (l *wire) Join(group string, o log.JoinOptions) (log.Member, error) {
 		l.w.checkPlan(members, assignments)
 		return assignments
 	}
+	l.w.party = -1 // until the plan that it asks for
 	return l.Log.Join(group, o)
 }
 

@@ -44,7 +44,7 @@ type world struct {
 	trace     []byte
 	acts      int
 	happened  map[string]int // of what, how often: a simulation of nothing is green too
-	party     int            // members of the last plan
+	party     int            // members of the last plan, -1 while one has joined since
 	noticed   func()         // raises a violation that was found inside the log
 }
 
