@@ -13,7 +13,7 @@ import (
 
 func TestFailedStepsAreLoggedTenTimesAndThenAtPowersOfTen(t *testing.T) {
 	var out bytes.Buffer
-	r := &failureReport{logger: slog.New(slog.NewTextHandler(&out, nil))}
+	r := &failureReport{logger: slog.New(slog.NewTextHandler(&out, nil)), bad: newBadRecords(nil, "g")}
 	for range 2500 {
 		r.report(record.Partition{Topic: "in"}, 7, errors.New("no good"))
 	}
