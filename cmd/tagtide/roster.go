@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -153,7 +154,7 @@ func (n *news) say(ctx context.Context, e *stream.Emitter[roster.Instance], i ro
 func (w *works) look(i *roster.Instance) {
 	i.Tasks = []roster.Task{}
 	if w.processor != nil {
-		for _, t := range w.processor.Tasks() {
+		for _, t := range slices.Concat(w.processor.Tasks(), w.processor.Standbys()) {
 			i.Tasks = append(i.Tasks, rosterTask(t))
 		}
 	}
@@ -167,7 +168,11 @@ func (w *works) look(i *roster.Instance) {
 }
 
 func rosterTask(t stream.TaskInfo) roster.Task {
-	task := roster.Task{Task: t.Task, State: t.State, Thread: t.Thread, Restored: t.Restored, Inputs: []roster.Input{}}
+	task := roster.Task{Task: t.Task, State: t.State, Thread: t.Thread, Restored: t.Restored, TableLag: t.TableLag, Inputs: []roster.Input{}}
+	if t.Restored < 1 && t.Left >= 0 {
+		left := t.Left.Round(time.Second).Seconds()
+		task.ETA = &left
+	}
 	for _, in := range t.Inputs {
 		task.Inputs = append(task.Inputs, roster.Input(in))
 	}

@@ -49,16 +49,17 @@ type Instance struct {
 	// writes, by the reader's clock in what a Roster returns.
 	Seen  time.Time `json:"seen"`
 	State State     `json:"state"`
-	Tasks []Task    `json:"tasks"` // of a processor, in order
+	Tasks []Task    `json:"tasks"` // of a processor, in order, then its standbys
 	View  *View     `json:"view,omitempty"`
 }
 
 // A Task is one that an instance works on.
 type Task struct {
 	Task     string  `json:"task"`  // sub-topology_partition
-	State    string  `json:"state"` // preparing, restoring, running, closing; standby
+	State    string  `json:"state"` // preparing, restoring, running, closing; of a standby: preparing, following
 	Thread   int     `json:"thread"`
-	Restored float64 `json:"restored"` // part of its restore that is done; 1 once it runs
+	Restored float64 `json:"restored"`  // part of its restore that is done; 1 once it runs
+	TableLag int64   `json:"table_lag"` // records that its tables lack; -1: not known
 	// ETA is about how long the restore will still take; absent if it is over
 	// or cannot be told yet.
 	ETA    *float64 `json:"eta_seconds,omitempty"`

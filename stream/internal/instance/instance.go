@@ -140,6 +140,7 @@ func (i *Instance) take(c log.Claim) error {
 		i.cfg.Logger.Info("the group has more instances than work for them: this one waits until another leaves",
 			"group", i.cfg.Group, "tasks", len(i.cfg.Shape.Tasks), "standbys_here", len(order.Follow))
 	}
+	i.tell(c, order)
 	i.order, i.seen, i.release, i.warm = order, assign.Sum(c.Assignment), len(order.Release) > 0, order.WarmUps
 	i.hosts.Store(&order.Hosts)
 	hosts := hosts(order.Hosts)
@@ -148,6 +149,15 @@ func (i *Instance) take(c log.Claim) error {
 		i.cfg.Threads[n].Assign(c.GroupClaim, a)
 	}
 	return nil
+}
+
+// tell tells operators what an order changes here; most change nothing.
+func (i *Instance) tell(c log.Claim, order assign.Order) {
+	if slices.Equal(order.Tasks, i.order.Tasks) && slices.Equal(order.Follow, i.order.Follow) && !i.lost {
+		return
+	}
+	i.cfg.Logger.Info("tasks of this instance", "group", i.cfg.Group, "generation", c.Generation, "of", len(i.cfg.Shape.Tasks),
+		"tasks", fmt.Sprint(order.Tasks), "standbys", fmt.Sprint(order.Follow), "to_release", len(order.Release))
 }
 
 func hosts(all []assign.Host) map[string]int {
