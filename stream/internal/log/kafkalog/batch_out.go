@@ -16,12 +16,16 @@ import (
 // An out is a batch on its way to a partition.
 type out struct {
 	at    record.Partition
-	write int // of the transaction
 	batch *sarama.RecordBatch
-	bytes int // encoded, before compression
+	bytes int   // encoded, before compression
+	ends  []end // of the writes that are in it, in order
 	done  bool
 	next  int64 // the position behind it, once it is done
 }
+
+// An end of a write: how many records of the batch belong to it and to those
+// before it.
+type end struct{ write, records int }
 
 // Bounds of batches.
 const (
@@ -68,33 +72,67 @@ func (s *slabs) prepare(writes []log.Write) {
 	s.headers, s.to = s.headers[:0], s.to[:0]
 }
 
-// batches appends a write's batches, in order. limit is how many bytes one
-// may have, unless it is of one record.
-func (s *slabs) batches(all []out, write int, w log.Write, limit int) ([]out, error) {
-	for i := range w.Records.Batches() {
-		from, size := len(s.bytes), w.Records.BatchLen(i)
-		s.bytes = s.bytes[:from+size]
-		r := w.Records.SealBatch(s.bytes[from:from+size:from+size], i, 0, record.NoProducer).Reader()
-		o := out{at: w.Partition, write: write}
-		for r.Next() {
-			rec := r.Record()
-			n := weight(rec)
-			if n > maxRecord {
-				return nil, &tooLarge{w.Partition, n, 1}
-			}
-			if o.batch == nil || o.bytes+n > limit && size > limit {
-				all = o.appendTo(all)
-				o = out{at: w.Partition, write: write, bytes: overhead, batch: s.batch(rec.Timestamp)}
-			}
-			o.bytes += n
-			s.add(o.batch, rec)
+// outs encodes a transaction's writes, partition by partition. What goes to one
+// partition shares batches, however many writes it is: a leader takes a few
+// batches at a time, and each waits for its followers. limit is how many bytes a
+// batch may have, unless it is of one record.
+func (s *slabs) outs(writes []log.Write, limit func(topic string) int) (all []out, err error) {
+	s.prepare(writes)
+	var order []record.Partition
+	of := map[record.Partition][]int{}
+	for i, w := range writes {
+		if of[w.Partition] == nil {
+			order = append(order, w.Partition)
 		}
-		if err := r.Err(); err != nil {
-			return nil, fmt.Errorf("records for %s/%d: %w", w.Partition.Topic, w.Partition.Number, err)
+		of[w.Partition] = append(of[w.Partition], i)
+	}
+	for _, p := range order {
+		o, most := out{at: p}, limit(p.Topic)
+		for _, i := range of[p] {
+			if all, err = s.write(all, &o, i, writes[i].Records, most); err != nil {
+				return nil, err
+			}
 		}
 		all = o.appendTo(all)
 	}
 	return all, nil
+}
+
+// write appends a write to the batch o, and the batches that get full to all.
+// What the builder has put into one batch stays in one if it fits.
+func (s *slabs) write(all []out, o *out, write int, records *record.Builder, limit int) ([]out, error) {
+	for i := range records.Batches() {
+		from, size := len(s.bytes), records.BatchLen(i)
+		s.bytes = s.bytes[:from+size]
+		r := records.SealBatch(s.bytes[from:from+size:from+size], i, 0, record.NoProducer).Reader()
+		fresh := o.batch == nil || o.bytes+size > limit
+		for r.Next() {
+			rec := r.Record()
+			n := weight(rec)
+			if n > maxRecord {
+				return nil, &tooLarge{o.at, n, 1}
+			}
+			if fresh || o.bytes+n > limit && size > limit {
+				all = o.appendTo(all)
+				*o, fresh = out{at: o.at, bytes: overhead, batch: s.batch(rec.Timestamp)}, false
+			}
+			o.bytes += n
+			s.add(o.batch, rec)
+			o.ended(write)
+		}
+		if err := r.Err(); err != nil {
+			return nil, fmt.Errorf("records for %s/%d: %w", o.at.Topic, o.at.Number, err)
+		}
+	}
+	return all, nil
+}
+
+// ended notes that a write ends, for now, with the last record.
+func (o *out) ended(write int) {
+	if n := len(o.ends); n == 0 || o.ends[n-1].write != write {
+		o.ends = append(o.ends, end{write: write})
+	}
+	o.ends[len(o.ends)-1].records = len(o.batch.Records)
 }
 
 func (o out) appendTo(all []out) []out {

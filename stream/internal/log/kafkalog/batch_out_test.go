@@ -125,15 +125,15 @@ func TestRequestsKeepTheOrderOfAPartition(t *testing.T) {
 	var batches []*sent
 	for p := range int32(3) {
 		for i := range 10 {
-			batches = append(batches, &sent{out: &out{at: record.Partition{Number: p}, write: i, bytes: 3 << 20}})
+			batches = append(batches, &sent{out: &out{at: record.Partition{Number: p}, next: int64(i), bytes: 3 << 20}})
 		}
 	}
-	next := map[int32]int{}
+	next := map[int32]int64{}
 	for _, request := range requests(batches) {
 		seen, size := map[int32]bool{}, 0
 		for _, s := range request {
-			if n := s.at.Number; seen[n] || s.write != next[n] {
-				t.Fatalf("partition %d: batch %d, want %d, once a request", n, s.write, next[n])
+			if n := s.at.Number; seen[n] || s.next != next[n] {
+				t.Fatalf("partition %d: batch %d, want %d, once a request", n, s.next, next[n])
 			}
 			seen[s.at.Number], size = true, size+s.bytes
 			next[s.at.Number]++
@@ -142,8 +142,41 @@ func TestRequestsKeepTheOrderOfAPartition(t *testing.T) {
 			t.Errorf("a request of %d bytes", size)
 		}
 	}
-	if len(next) != 3 || next[0]+next[1]+next[2] != len(batches) {
+	if len(next) != 3 || next[0]+next[1]+next[2] != int64(len(batches)) {
 		t.Errorf("sent %v", next)
+	}
+}
+
+// Writes to one partition share batches: a leader that waits for followers with
+// each of them would take minutes for the thousands of a backlog. The receipt
+// still tells where each write went.
+func TestWritesToOnePartitionShareABatch(t *testing.T) {
+	b := newBench(t, fake(t, kfake.NumBrokers(1)), Options{})
+	var x log.Txn
+	var want []int64
+	var ends [2]int64
+	for i := range 1000 {
+		r := &record.Builder{}
+		for range i % 3 {
+			r.Append(int64(i), fmt.Append(nil, i), nil)
+		}
+		x.Writes = append(x.Writes, log.Write{Partition: b.at[i%2], Records: r})
+		ends[i%2] += int64(i % 3)
+		want = append(want, ends[i%2])
+		if i%3 == 0 {
+			want[i] = 0 // went nowhere
+		}
+	}
+	var s slabs
+	all, err := s.outs(x.Writes, func(string) int { return defaultLimit })
+	b.must(err)
+	if len(all) != 2 {
+		t.Errorf("%d batches to two partitions", len(all))
+	}
+	got, err := b.producer(b.log).Commit(t.Context(), &x)
+	b.must(err)
+	if !slices.Equal(got.Next, want) {
+		t.Errorf("got %v, want %v", got.Next, want)
 	}
 }
 
@@ -157,8 +190,7 @@ func BenchmarkBatches(b *testing.B) {
 	var s slabs
 	b.ReportAllocs()
 	for b.Loop() {
-		s.prepare(writes)
-		all, err := s.batches(nil, 0, writes[0], defaultLimit)
+		all, err := s.outs(writes, func(string) int { return defaultLimit })
 		if err != nil || len(all) == 0 {
 			b.Fatal(err)
 		}

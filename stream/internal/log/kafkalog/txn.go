@@ -33,7 +33,6 @@ type commit struct {
 	txn      *log.Txn
 	// queues are the batches of each partition, in order.
 	queues map[record.Partition][]*out
-	nexts  []int64 // of the receipt
 	// vague: the coordinator has answered in a way that leaves open whether
 	// it did what was asked: it could not say so in time, or moved meanwhile.
 	vague bool
@@ -44,18 +43,15 @@ func (p *producer) begin(t *log.Txn) (*commit, error) {
 	if t.Claim.Group == "" && len(t.Positions) > 0 {
 		return nil, errors.New("positions without a group")
 	}
-	c := &commit{producer: p, txn: t, queues: map[record.Partition][]*out{}, nexts: make([]int64, len(t.Writes))}
-	var all []out
-	p.slabs.prepare(t.Writes)
-	for i, w := range t.Writes {
-		limit := defaultLimit
-		if n, ok := p.limits[w.Partition.Topic]; ok {
-			limit = n
+	c := &commit{producer: p, txn: t, queues: map[record.Partition][]*out{}}
+	all, err := p.slabs.outs(t.Writes, func(topic string) int {
+		if n, ok := p.limits[topic]; ok {
+			return n
 		}
-		var err error
-		if all, err = p.slabs.batches(all, i, w, limit); err != nil {
-			return nil, err
-		}
+		return defaultLimit
+	})
+	if err != nil {
+		return nil, err
 	}
 	next := maps.Clone(p.sequences)
 	for i := range all {
@@ -233,7 +229,6 @@ func (c *commit) count() error {
 		if done > 0 {
 			last := queue[done-1]
 			c.producer.sequences[p] = after(last.batch.FirstSequence, len(last.batch.Records))
-			c.nexts[last.write] = last.next
 		}
 	}
 	return nil
@@ -241,12 +236,15 @@ func (c *commit) count() error {
 
 // receipt says where the writes went. A write without records went nowhere.
 func (c *commit) receipt() log.Receipt {
+	nexts := make([]int64, len(c.txn.Writes))
 	for _, queue := range c.queues {
 		for _, o := range queue {
-			c.nexts[o.write] = o.next
+			for _, e := range o.ends {
+				nexts[e.write] = o.next - int64(len(o.batch.Records)-e.records)
+			}
 		}
 	}
-	return log.Receipt{Next: c.nexts}
+	return log.Receipt{Next: nexts}
 }
 
 func comparePartitions(a, b record.Partition) int {
