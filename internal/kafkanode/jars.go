@@ -53,7 +53,7 @@ func classPath(ctx context.Context, dir string, progress io.Writer) (string, err
 func resolve(ctx context.Context, dir, jars string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return errors.New("Maven is needed once, to fetch Apache Kafka, and there is no mvn on the PATH: install maven (apt-get install maven, brew install maven)")
+		return errors.New("no mvn on the PATH, and Maven is needed once, to fetch Apache Kafka: install maven (apt-get install maven, brew install maven)")
 	}
 	project, err := os.MkdirTemp(dir, "resolving-")
 	if err != nil {
@@ -101,14 +101,14 @@ func java(ctx context.Context, home string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("Apache Kafka needs Java %d or newer, and there is no %s: install openjdk-17-jre-headless", minJava, name)
+		return "", fmt.Errorf("no %s, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless", name, minJava)
 	}
 	out, err := exec.CommandContext(ctx, path, "-version").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("ask %s for its version: %w\n%s", path, err, out)
 	}
 	if got := majorVersion(out); got < minJava {
-		return "", fmt.Errorf("Apache Kafka needs Java %d or newer, and %s is %d: install openjdk-17-jre-headless, or set JAVA_HOME", minJava, path, got)
+		return "", fmt.Errorf("%s is %d, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless, or set JAVA_HOME", path, got, minJava)
 	}
 	return path, nil
 }

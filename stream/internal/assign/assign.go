@@ -139,7 +139,6 @@ type planned struct {
 	given      []Task        // to have now
 	warm, next []Task        // to copy before they are given to it: slowly, and as soon as they are released
 	standbys   []Task
-	fair       int // standbys it should have
 }
 
 func (m *planned) threads() int { return max(1, m.Threads) }

@@ -91,9 +91,6 @@ func (c *cluster) clusterID() string {
 	return c.id
 }
 
-// config is the configuration that requests are made for.
-func (c *cluster) config() *sarama.Config { return c.conf }
-
 // leader is the broker that leads a partition. It waits for a leader while
 // there is none; log.ErrUnknownTopic when there is no such partition.
 func (c *cluster) leader(ctx context.Context, p record.Partition) (brokerID int32, err error) {

@@ -182,13 +182,11 @@ func TestAProducerSurvivesALostAnswer(t *testing.T) {
 	for _, sent := range []bool{true, false} {
 		// It is not of a transaction: whether the epoch rose once or twice is all one.
 		lost := b.wire.lose(keyInitProducerID, sent)
-		p, err := b.log.Producer(t.Context(), b.prefix+"x")
-		if !errors.Is(err, log.ErrUnavailable) {
+		if _, err := b.log.Producer(t.Context(), b.prefix+"x"); !errors.Is(err, log.ErrUnavailable) {
 			t.Fatalf("got %v, want unavailable", err)
 		}
 		happened(t, lost)
-		p = b.producer(b.log)
-		_, err = p.Commit(t.Context(), b.txn(fmt.Sprint(sent), 1))
+		_, err := b.producer(b.log).Commit(t.Context(), b.txn(fmt.Sprint(sent), 1))
 		b.must(err)
 	}
 	b.wants("true", "false")
