@@ -50,6 +50,7 @@ func ensureTopic(ctx context.Context, l log.Log, noCreate bool, want log.Topic) 
 	if noCreate {
 		return log.Topic{}, fmt.Errorf("topic %s is missing and may not be created: %w", want.Name, log.ErrUnknownTopic)
 	}
+	want.MaxMessageBytes = maxMessageBytes
 	if err := l.CreateTopic(ctx, want); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return log.Topic{}, fmt.Errorf("create topic %s: %w", want.Name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/task"
 	"github.com/tagtide/tagtide/stream/internal/topology"
 )
 
@@ -15,6 +16,9 @@ const (
 	inputRetention  = 3 * 24 * time.Hour
 	tableDirtyRatio = 0.1
 	tableSegment    = 64 << 20
+	// maxMessageBytes lets every record through that a task may write, which is
+	// more than brokers take unless told.
+	maxMessageBytes = task.MaxRecord + 1<<20
 	// defaultPartitions of an input that has to be created.
 	defaultPartitions = 4
 )

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // broker starts a development broker, and returns its address.
@@ -184,5 +186,35 @@ func TestBrokersThatAreNone(t *testing.T) {
 				t.Errorf("exit %d, want %d; said %q, want it to name %q", code, c.code, said, c.says)
 			}
 		})
+	}
+}
+
+// Brokers take batches of a megabyte unless told otherwise; topics that we make
+// take whatever we may write: here a dead letter of three.
+func TestLargeRecordsPassAKafka(t *testing.T) {
+	dir := t.TempDir()
+	_, brokers := broker(t)
+	launch(t, "process", "--brokers", brokers, "--state-dir", filepath.Join(dir, "process"))
+	server := launch(t, "serve", "--brokers", brokers, "--state-dir", filepath.Join(dir, "serve"), "--listen", "127.0.0.1:0")
+	url := server.said(`page on (http://\S+)`)
+	eventually(t, url, "the topics are there", 20*time.Second, func(s stats) bool { return s.Meta.State == "running" })
+	long := strings.Repeat("long ", 600_000)
+	produce(t, brokers, "tweets", "no post, and "+long, `{"id_str":"1","text":"`+long+`","entities":{"hashtags":[{"text":"large"}]}}`)
+	same(t, "a post of 3 MB", exported(t, url, 1), map[string]int64{"large": 1})
+	eventually(t, url, "a dead letter of 3 MB", 20*time.Second, func(s stats) bool { return s.Data.DeadLetters == 1 })
+}
+
+// produce writes values as a producer that is not ours does.
+func produce(t *testing.T, brokers, topic string, values ...string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, v := range values {
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -125,7 +125,10 @@ func (p *program) ends(code int) {
 
 // stats are what a serve answers.
 type stats struct {
-	Data struct{ Posts, Uses, Tags int64 }
+	Data struct {
+		Posts, Uses, Tags int64
+		DeadLetters       int64 `json:"dead_letters"`
+	}
 	Meta struct {
 		State string
 		Lag   *int64

@@ -24,6 +24,7 @@ const (
 	minDirtyRatio   = "min.cleanable.dirty.ratio"
 	deleteRetention = "delete.retention.ms"
 	timestampType   = "message.timestamp.type"
+	maxMessageBytes = "max.message.bytes"
 )
 
 // Topics implements [log.Log]. The cluster's own topics are left out.
@@ -161,6 +162,9 @@ func settingsOf(t log.Topic) map[string]*string {
 	}
 	if t.SegmentBytes > 0 {
 		put(segmentBytes, strconv.FormatInt(t.SegmentBytes, 10))
+	}
+	if t.MaxMessageBytes > 0 {
+		put(maxMessageBytes, strconv.Itoa(t.MaxMessageBytes))
 	}
 	if t.MinDirtyRatio > 0 {
 		put(minDirtyRatio, strconv.FormatFloat(t.MinDirtyRatio, 'g', -1, 64))
