@@ -178,8 +178,9 @@ func (g *GroupGraph) Inputs() []string {
 }
 
 // ResetGroup makes a group begin anew: its positions, its own topics and what a
-// [Replay] remembers go. Inputs stay, with the copies that replays sent there. Nothing of the group may be running. Local state is not
-// touched; it does not fit the new topics and will be wiped.
+// [Replay] remembers go. Inputs stay, with the copies that replays sent there.
+// Nothing of the group may be running. Local state is not touched; it does not
+// fit the new topics and will be wiped.
 func ResetGroup(ctx context.Context, l *Log, g *GroupGraph) error {
 	if err := l.keeper.DeleteGroup(ctx, g.Group()); err != nil {
 		return fmt.Errorf("forget the positions of group %s: %w", g.Group(), err)

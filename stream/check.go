@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -35,16 +36,21 @@ func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
 	return findings, nil
 }
 
-// CheckOpen finds transactions that were begun and have not ended.
-func CheckOpen(ctx context.Context, l *Log) (Finding, error) {
+// CheckOpen finds transactions of a group, or into what it reads, that were
+// begun and have not ended. Others on the same log are not its business.
+func CheckOpen(ctx context.Context, l *Log, g *GroupGraph) (Finding, error) {
 	f := Finding{What: "no transaction is open"}
 	open, err := l.keeper.OpenTransactions(ctx)
 	if err != nil {
 		return f, fmt.Errorf("list transactions: %w", err)
 	}
+	topics := slices.Concat(g.OwnTopics(), g.Inputs())
 	var ids []string
 	for _, t := range open {
-		ids = append(ids, t.TransactionalID)
+		ours := slices.ContainsFunc(t.Partitions, func(p record.Partition) bool { return slices.Contains(topics, p.Topic) })
+		if ours || strings.HasPrefix(t.TransactionalID, g.Group()+"-") {
+			ids = append(ids, t.TransactionalID)
+		}
 	}
 	if len(ids) > 0 {
 		f.Fault = "open: " + strings.Join(ids, ", ")

@@ -143,7 +143,7 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 		if findings, err = c.checkStates(ctx, l, s.err, logger); err != nil {
 			return err
 		}
-		open, err := stream.CheckOpen(ctx, l)
+		open, err := stream.CheckOpen(ctx, l, c.graph())
 		if err != nil {
 			return err
 		}

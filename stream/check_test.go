@@ -1,0 +1,47 @@
+package stream_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tagtide/tagtide/stream"
+	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/log/embedded"
+	"github.com/tagtide/tagtide/stream/internal/record"
+)
+
+// On a shared log others may have transactions open at any time.
+func TestOnlyTheGroupsOpenTransactionsAreItsFault(t *testing.T) {
+	left := func(embedded.Attempt) embedded.Fate { return embedded.Fate{Outcome: embedded.LeftOpen} }
+	keeper, err := embedded.OpenMemory(embedded.Options{Faults: left, Deterministic: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := stream.NewLog(keeper)
+	t.Cleanup(func() { _ = l.Close() })
+	leave := func(id, topic string) {
+		if err := keeper.CreateTopic(t.Context(), log.Topic{Name: topic, Partitions: 1, Cleanup: log.Delete}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := keeper.Producer(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &record.Builder{}
+		b.Append(1, nil, []byte("v"))
+		if _, err := p.Commit(t.Context(), &log.Txn{Writes: []log.Write{{Partition: record.Partition{Topic: topic}, Records: b}}}); err == nil {
+			t.Fatal("it was to be left open")
+		}
+	}
+	for _, step := range []struct{ id, topic, names string }{
+		{"somebody", "elsewhere", ""},
+		{"a-producer", "signups", "a-producer"},
+		{"users-1-0", "wherever", "users-1-0"},
+	} {
+		leave(step.id, step.topic)
+		f, err := stream.CheckOpen(t.Context(), l, users())
+		if err != nil || !strings.Contains(f.Fault, step.names) || strings.Contains(f.Fault, "somebody") || step.names == "" && f.Fault != "" {
+			t.Errorf("after %s: %q, %v", step.id, f.Fault, err)
+		}
+	}
+}
