@@ -75,12 +75,6 @@ var mutants = []mutant{
 		new:  "] = part.next[i] + 1\n",
 	},
 	{
-		name: "combiner not emptied by its flush",
-		file: "stream/combine.go",
-		old:  "	c.Reset()\n	return nil\n",
-		new:  "	return nil\n",
-	},
-	{
 		name: "positions stop at the last record",
 		file: "stream/internal/thread/process.go",
 		old:  "			r.task.Seek(source, max(r.task.Next(source), q.fetched.Next))\n",
@@ -115,12 +109,6 @@ var mutants = []mutant{
 		file: "stream/internal/log/embedded/state.go",
 		old:  "		return p.holds[0]\n",
 		new:  "		return p.next\n",
-	},
-	{
-		name: "restore not synced at its end",
-		file: "stream/internal/thread/restore.go",
-		old:  "[]store.Change{change}, reached)",
-		new:  "[]store.Change{change}, false)",
 	},
 	{
 		name: "standby ahead of what is committed",
