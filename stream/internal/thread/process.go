@@ -44,6 +44,8 @@ func (t *Thread) enqueue(f log.Fetched) error {
 			case errors.Is(f.Err, log.ErrOutOfRange):
 				t.stray(p, f)
 				return nil
+			case errors.Is(f.Err, log.ErrUnknownTopic):
+				return r.fatal(fmt.Sprintf("read %s partition %d, which was there: the topic was deleted, or may not be seen any more", p.Topic, p.Number), f.Err)
 			case f.Err != nil:
 				return r.fatal(fmt.Sprintf("read %s partition %d", p.Topic, p.Number), f.Err)
 			}

@@ -50,6 +50,7 @@ type run struct {
 	found    *prepared // by job
 	prepared prepared
 	retryAt  time.Time
+	waits    time.Time // since when the log does not tell where to begin, or since that was last told of
 	began    time.Time // to restore
 
 	copies []*copying // tables being restored, and joined ones that are followed for ever
@@ -120,7 +121,7 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	r.job = nil
 	switch {
 	case errors.Is(err, log.ErrUnstable) || errors.Is(err, log.ErrUnavailable):
-		t.cfg.Logger.Debug("waiting to prepare a task", "task", r.id.String(), "error", err)
+		t.tellWaiting(r, now, err)
 		r.retryAt = now.Add(retryPause)
 		if errors.Is(err, log.ErrUnstable) {
 			t.freer.stuck(now)
@@ -129,8 +130,23 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	case err != nil:
 		return false, r.fatal("find out where to begin", err)
 	}
-	r.prepared = *r.found
+	r.prepared, r.waits = *r.found, time.Time{}
 	return true, t.startRestore(r, now)
+}
+
+// tellAfter is how long a task waits for the log before operators hear of it,
+// and then hear of it again.
+const tellAfter = 10 * time.Second
+
+// tellWaiting tells that a task cannot begin yet. For a moment that is usual.
+func (t *Thread) tellWaiting(r *run, now time.Time, err error) {
+	if r.waits.IsZero() {
+		r.waits = now
+	}
+	if now.Sub(r.waits) >= tellAfter {
+		r.waits = now
+		t.cfg.Logger.Warn("a task cannot begin: the log does not tell where", "task", r.id.String(), "error", err)
+	}
 }
 
 // lookUpExtents asks the log where the task's changelogs end.
