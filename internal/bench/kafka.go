@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/tagtide/tagtide/internal/kafkanode"
 )
@@ -109,20 +108,7 @@ func (b bench) process(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	begin := time.Now()
-	if _, err := r.processor(); err != nil {
-		return result{}, err
-	}
-	v, err := r.view("serve")
-	if err != nil {
-		return result{}, err
-	}
-	err = r.settled(v)
-	took := time.Since(begin)
-	if n := v.Totals().Posts; err == nil && n != int64(b.posts) {
-		err = fmt.Errorf("counted %d posts of %d", n, b.posts)
-	}
-	return result{Items: int64(b.posts), Seconds: took.Seconds()}, errors.Join(err, r.close())
+	return r.count(b.posts, func() error { return nil })
 }
 
 // restoreFromKafka measures how fast an instance without a disk has its tables.

@@ -160,6 +160,12 @@ func (b bench) whole(ctx context.Context, dir, file string, posts int) (result, 
 	if err != nil {
 		return result{}, err
 	}
+	return r.count(posts, func() error { return e.Run(r.ctx) })
+}
+
+// count measures from the start of a processor and a live view until both have
+// all posts, those that feed brings meanwhile included. It closes the rig.
+func (r *rig) count(posts int, feed func() error) (result, error) {
 	begin := time.Now()
 	if _, err := r.processor(); err != nil {
 		return result{}, err
@@ -168,7 +174,7 @@ func (b bench) whole(ctx context.Context, dir, file string, posts int) (result, 
 	if err != nil {
 		return result{}, err
 	}
-	err = errors.Join(e.Run(r.ctx), r.settled(v))
+	err = errors.Join(feed(), r.settled(v))
 	took := time.Since(begin)
 	if n := v.Totals().Posts; err == nil && n != int64(posts) {
 		err = fmt.Errorf("counted %d posts of %d", n, posts)

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"github.com/tagtide/tagtide/stream/internal/crashfs"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/record"
 )
@@ -211,34 +212,6 @@ type moment struct {
 	op    string
 }
 
-// A cloned disk is a MemFS that one goroutine may clone while others use it.
-// Some of MemFS's own operations lock for reading twice, and hang for ever when
-// CrashClone wants the lock in between: those and clones wait for one another here.
-type cloned struct {
-	*vfs.MemFS
-	gate *sync.RWMutex
-}
-
-func newCloned() cloned { return cloned{vfs.NewCrashableMem(), &sync.RWMutex{}} }
-
-func (c cloned) CrashClone(cfg vfs.CrashCloneCfg) *vfs.MemFS {
-	c.gate.Lock()
-	defer c.gate.Unlock()
-	return c.MemFS.CrashClone(cfg)
-}
-
-func (c cloned) Link(oldname, newname string) error {
-	c.gate.RLock()
-	defer c.gate.RUnlock()
-	return c.MemFS.Link(oldname, newname)
-}
-
-func (c cloned) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	c.gate.RLock()
-	defer c.gate.RUnlock()
-	return c.MemFS.ReuseForWrite(oldname, newname, category)
-}
-
 // TestCrashAtAnyWriteLeavesWholeSteps takes the disk away before any write to
 // it, once with all that was not synced lost and once with parts of it there.
 func TestCrashAtAnyWriteLeavesWholeSteps(t *testing.T) {
@@ -246,7 +219,7 @@ func TestCrashAtAnyWriteLeavesWholeSteps(t *testing.T) {
 		t.Run(fmt.Sprintf("%d percent of unsynced data survive", unsynced), func(t *testing.T) {
 			const seed = 7
 			rng := rand.New(rand.NewPCG(seed, seed))
-			mem := newCloned()
+			mem := crashfs.New()
 			h := &history{t: t, rng: rand.New(rand.NewPCG(seed, 1))}
 			var moments []moment
 			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {

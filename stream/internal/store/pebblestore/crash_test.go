@@ -8,6 +8,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/tagtide/tagtide/stream/internal/crashfs"
 )
 
 // A crash is a disk as power loss leaves it, between two operations of a
@@ -15,7 +17,7 @@ import (
 type crash struct {
 	at    int64 // the number of the operation; set before
 	cfg   vfs.CrashCloneCfg
-	disk  cloned
+	disk  *crashfs.FS
 	clone *vfs.MemFS
 
 	mu            sync.Mutex
@@ -48,34 +50,6 @@ func (c *crash) progress(synced, begun int) {
 	}
 }
 
-// A cloned disk is a MemFS that one goroutine may clone while others use it.
-// Some of MemFS's own operations lock for reading twice, and hang for ever when
-// CrashClone wants the lock in between: those and clones wait for one another here.
-type cloned struct {
-	*vfs.MemFS
-	gate *sync.RWMutex
-}
-
-func newCloned() cloned { return cloned{vfs.NewCrashableMem(), &sync.RWMutex{}} }
-
-func (c cloned) CrashClone(cfg vfs.CrashCloneCfg) *vfs.MemFS {
-	c.gate.Lock()
-	defer c.gate.Unlock()
-	return c.MemFS.CrashClone(cfg)
-}
-
-func (c cloned) Link(oldname, newname string) error {
-	c.gate.RLock()
-	defer c.gate.RUnlock()
-	return c.MemFS.Link(oldname, newname)
-}
-
-func (c cloned) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	c.gate.RLock()
-	defer c.gate.RUnlock()
-	return c.MemFS.ReuseForWrite(oldname, newname, category)
-}
-
 // TestCrashLosesUnsyncedCallsFromTheEndOnly crashes stores at any operation on
 // the disk, with any part of what was not synced lost, and holds what is found
 // afterwards to the history, and so checkpoints to entries.
@@ -87,7 +61,7 @@ func TestCrashLosesUnsyncedCallsFromTheEndOnly(t *testing.T) {
 
 func crashOnce(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	c := &crash{at: rng.Int64N(500), disk: newCloned()}
+	c := &crash{at: rng.Int64N(500), disk: crashfs.New()}
 	if percent := rng.IntN(5) * 25; percent > 0 {
 		c.cfg = vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}
 	}
