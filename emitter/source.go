@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"context"
+	"time"
 
 	"github.com/tagtide/tagtide/post"
 )
@@ -72,3 +73,32 @@ const (
 	HeaderError  = "tagtide-error"  // what is wrong
 	HeaderCut    = "tagtide-cut"    // Letter.Cut in decimal, if it is cut
 )
+
+// A Live source reads from a network as long as it is let, and tells how that
+// goes.
+type Live interface {
+	Source
+	// State tells what the source is doing. Safe for concurrent use.
+	State() State
+}
+
+// A Phase is what a live source is doing.
+type Phase string
+
+// The phases of a live source.
+const (
+	Connecting Phase = "connecting"
+	Connected  Phase = "connected"
+	Waiting    Phase = "waiting" // to connect again, since the last time failed
+	Stopped    Phase = "stopped" // it will not go on by itself
+)
+
+// State is what a live source tells of itself.
+type State struct {
+	Phase      Phase
+	Peer       string    // host or address that it is connected to, or tries to be
+	Since      time.Time // when the phase began
+	Heard      time.Time // when anything came last, also if it was only a sign of life; zero: never
+	Reconnects int64     // connections that were lost or could not be made
+	Problem    string    // why the last one was; empty: none was. Never holds a secret
+}
