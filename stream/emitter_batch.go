@@ -28,19 +28,38 @@ func (b *Batch[V]) Add(key []byte, v V, headers ...Header) error {
 
 // AddAt is Add with a timestamp, of which milliseconds are kept.
 func (b *Batch[V]) AddAt(timestamp time.Time, key []byte, v V, headers ...Header) error {
-	var err error
-	if b.buf, err = b.codec.Append(b.buf[:0], v); err != nil {
-		return fmt.Errorf("emitter %s: encode the value of key %q: %w", b.emitter.o.ID, key, err)
+	if err := b.encode(key, v, headers); err != nil {
+		return err
 	}
 	partition := b.turn
 	if key != nil {
 		partition = record.FNV(key, b.emitter.partitions)
 	}
+	b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
+	return nil
+}
+
+// AddAll is AddAt to every partition: for what concerns records in all of them,
+// whatever their keys.
+func (b *Batch[V]) AddAll(timestamp time.Time, key []byte, v V, headers ...Header) error {
+	if err := b.encode(key, v, headers); err != nil {
+		return err
+	}
+	for partition := range b.emitter.partitions {
+		b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
+	}
+	return nil
+}
+
+// encode leaves the value and the headers in the batch's scratch.
+func (b *Batch[V]) encode(key []byte, v V, headers []Header) (err error) {
+	if b.buf, err = b.codec.Append(b.buf[:0], v); err != nil {
+		return fmt.Errorf("emitter %s: encode the value of key %q: %w", b.emitter.o.ID, key, err)
+	}
 	b.headers = b.headers[:0]
 	for _, h := range headers {
 		b.headers = append(b.headers, record.Header(h))
 	}
-	b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
 	return nil
 }
 

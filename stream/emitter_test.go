@@ -379,3 +379,31 @@ func BenchmarkEmitter(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// What concerns all partitions is in each of them, once.
+func TestAddAllAddsToEveryPartition(t *testing.T) {
+	l := memoryLog(t, nil)
+	e := newTestEmitter(t, l, EmitterOptions{Partitions: 3})
+	stop := start(t, e)
+	b := e.NewBatch()
+	if err := b.AddAll(time.UnixMilli(7), []byte("k"), "everywhere", Header{Key: "h", Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Send(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int32]int{}
+	err := ReadTopic(t.Context(), l, "words", func(r Record) error {
+		if string(r.Key) != "k" || string(r.Value) != "everywhere" || r.Timestamp.UnixMilli() != 7 || len(r.Headers) != 1 {
+			t.Errorf("partition %d has %v", r.Partition, r)
+		}
+		seen[r.Partition]++
+		return nil
+	})
+	if err != nil || len(seen) != 3 || seen[0] != 1 || seen[1] != 1 || seen[2] != 1 {
+		t.Errorf("records by partition: %v, %v", seen, err)
+	}
+}
