@@ -40,7 +40,7 @@ func Graph(o Options) *stream.GroupGraph {
 	g.counts = stream.Persist(codec.Int64)
 	g.totals = stream.NamedTable(totals.Table, codec.Int64)
 	g.loop = stream.Loop(codec.Int64, g.count, g.counts).Combine(sum)
-	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead)
+	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead).OnSkip(g.skip)
 	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.totals)
 }
 
@@ -102,6 +102,9 @@ func (g *group) count(ctx stream.Context, uses int64) error {
 
 // dead counts a record that could not be decoded.
 func (g *group) dead(ctx stream.Context, _ []byte) error { return g.add(ctx, totals.DeadLetters, 1) }
+
+// skip counts one that is left out for the same reasons, if the policy says so.
+func (g *group) skip(ctx stream.Context, _ []byte) error { return g.add(ctx, totals.Skipped, 1) }
 
 func (g *group) add(ctx stream.Context, row string, n int64) error {
 	if n == 0 {

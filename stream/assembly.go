@@ -46,7 +46,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 		return nil, err
 	}
 	a := &assembly{graph: g}
-	program := g.program()
+	program := g.program(o.OnFailure)
 	for _, lookup := range g.lookups {
 		f := follow.New(follow.Config{Log: l, Store: state.tables, Topic: lookup.topic, Space: "lookup:", Logger: o.Logger})
 		a.lookups = append(a.lookups, f)
@@ -153,8 +153,9 @@ func storeLags(ctx context.Context, l log.Log, s store.Store, t *topology.Topolo
 	return lags, err
 }
 
-// program makes what the threads run of the graph.
-func (g *GroupGraph) program() thread.Program {
+// program makes what the threads run of the graph. Sources that do not say what
+// becomes of bad records do as the default says.
+func (g *GroupGraph) program(byDefault OnFailure) thread.Program {
 	p := thread.Program{Combiners: func() []task.Combiner {
 		var combiners []task.Combiner
 		for _, make := range g.combiners {
@@ -163,8 +164,11 @@ func (g *GroupGraph) program() thread.Program {
 		return combiners
 	}}
 	for _, s := range g.sources {
-		p.Steps = append(p.Steps, s.step)
-		p.Dead = append(p.Dead, s.dead)
+		h := s.Handler
+		if !s.ownFailure {
+			h.Policy = byDefault.policy()
+		}
+		p.Handlers = append(p.Handlers, h)
 		if s.loop {
 			p.CombinerTopics = append(p.CombinerTopics, topology.LoopTopic(g.Group()))
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // A Step handles one record. An error undoes all it did, and the record is
-// treated as the processor's policy says: by default it goes to the
+// treated as the policy of its edge says, or else the processor's: by default it goes to the
 // dead-letter topic and the group goes on. So does a panic.
 //
 // What a step writes is a record: key, value and headers may have 8 MiB
@@ -28,7 +28,7 @@ type InputEdge[V any] struct {
 // like a step that returned an error. The step may use the tables it names.
 func Input[V any](topic string, c codec.Codec[V], step Step[V], tables ...Stateful) *InputEdge[V] {
 	e := &InputEdge[V]{source: source{topic: topic, tables: tables}}
-	e.step = decoded(&e.place, c, step)
+	e.Step = decoded(&e.place, c, step)
 	return e
 }
 
@@ -36,10 +36,23 @@ func Input[V any](topic string, c codec.Codec[V], step Step[V], tables ...Statef
 // runs in their place, in the same transaction, with their bytes. It is for
 // counting them, and should not fail. It comes before DefineGroup.
 func (e *InputEdge[V]) OnDead(step Step[[]byte]) *InputEdge[V] {
-	if e.graph != nil {
-		e.graph.fail("OnDead of the input %s comes too late: call it before DefineGroup", e.topic)
-	}
-	e.dead = decoded(&e.place, codec.Bytes, step)
+	e.early("OnDead", "the input "+e.topic)
+	e.Dead = decoded(&e.place, codec.Bytes, step)
+	return e
+}
+
+// OnSkip does as OnDead, for records that [SkipFailed] leaves out.
+func (e *InputEdge[V]) OnSkip(step Step[[]byte]) *InputEdge[V] {
+	e.early("OnSkip", "the input "+e.topic)
+	e.Skipped = decoded(&e.place, codec.Bytes, step)
+	return e
+}
+
+// OnFailure sets what happens to records of this input whose step fails,
+// whatever the processor's policy for others is. It comes before DefineGroup.
+func (e *InputEdge[V]) OnFailure(f OnFailure) *InputEdge[V] {
+	e.early("OnFailure", "the input "+e.topic)
+	e.Policy, e.ownFailure = f.policy(), true
 	return e
 }
 
@@ -74,7 +87,15 @@ type LoopEdge[V any] struct {
 // Loop makes the group's loop. A group has at most one.
 func Loop[V any](c codec.Codec[V], step Step[V], tables ...Stateful) *LoopEdge[V] {
 	e := &LoopEdge[V]{source: source{loop: true, tables: tables}, codec: c, edge: -1}
-	e.step = decoded(&e.place, c, step)
+	e.Step = decoded(&e.place, c, step)
+	return e
+}
+
+// OnFailure sets what happens to records of the loop whose step fails, whatever
+// the processor's policy for others is. It comes before DefineGroup.
+func (e *LoopEdge[V]) OnFailure(f OnFailure) *LoopEdge[V] {
+	e.early("OnFailure", "the loop")
+	e.Policy, e.ownFailure = f.policy(), true
 	return e
 }
 

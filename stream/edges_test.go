@@ -247,7 +247,7 @@ func TestWhatIsWrongWithAGraphIsSaidAtOnce(t *testing.T) {
 	nothing := func(stream.Context, string) error { return nil }
 	own, late := stream.Persist(codec.String), stream.Input("in", codec.String, nothing)
 	tooLate := stream.DefineGroup("g", late)
-	late.OnDead(func(stream.Context, []byte) error { return nil })
+	late.OnDead(nil).OnSkip(nil).OnFailure(stream.SkipFailed)
 	for name, c := range map[string]struct {
 		graph *stream.GroupGraph
 		says  string
@@ -260,6 +260,8 @@ func TestWhatIsWrongWithAGraphIsSaidAtOnce(t *testing.T) {
 		"own table":      {stream.DefineGroup("g", stream.Persist(codec.String), stream.Output("g-table", codec.String), stream.Input("in", codec.String, nothing)), "output g-table"},
 		"own dead":       {stream.DefineGroup("g", stream.Output("g-dead", codec.String), stream.Input("in", codec.String, nothing)), "output g-dead"},
 		"late OnDead":    {tooLate, "OnDead"},
+		"late OnSkip":    {tooLate, "OnSkip"},
+		"late OnFailure": {tooLate, "OnFailure"},
 		"a bad topic":    {stream.DefineGroup("g", stream.Input("in put", codec.String, nothing)), "in put"},
 	} {
 		if _, err := stream.NewProcessor(b.log, c.graph, stream.ProcessorOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {

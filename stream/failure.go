@@ -20,17 +20,21 @@ var ErrStepFailed = task.ErrStopped
 // hold.
 func Undecodable(err error) error { return &task.Undecodable{Err: err} }
 
-// failure is the options' policy as the threads take it.
+// policy is the policy as tasks take it.
+func (f OnFailure) policy() task.Policy {
+	switch f {
+	case SkipFailed:
+		return task.Skip
+	case StopOnFailed:
+		return task.Stop
+	}
+	return task.DeadLetter
+}
+
+// failure is what all threads do about records whose step fails.
 func (o *ProcessorOptions) failure(g *GroupGraph) task.Failure {
 	r := &failureReport{logger: o.Logger, bad: newBadRecords(o.Metrics, g.Group())}
-	f := task.Failure{Topic: topology.DeadTopic(g.Group()), Report: r.report}
-	switch o.OnFailure {
-	case SkipFailed:
-		f.Policy = task.Skip
-	case StopOnFailed:
-		f.Policy = task.Stop
-	}
-	return f
+	return task.Failure{Topic: topology.DeadTopic(g.Group()), Report: r.report}
 }
 
 // A failureReport counts the records that were set aside, and logs the first

@@ -112,3 +112,68 @@ func TestBadRecordsLeaveNothingBehind(t *testing.T) {
 		})
 	}
 }
+
+// policies is a group with an edge of each kind that has a policy of its own, and
+// one that has none. What became of bad records is counted in its table.
+func policies() *stream.GroupGraph {
+	fates := stream.Persist(codec.Int64)
+	count := func(fate string) stream.Step[[]byte] {
+		return func(ctx stream.Context, _ []byte) error {
+			n, _, err := fates.Get(ctx, fate)
+			return errors.Join(err, fates.Set(ctx, fate, n+1))
+		}
+	}
+	again := stream.Loop(codec.Int64, func(stream.Context, int64) error { return errors.New("no") }).OnFailure(stream.SkipFailed)
+	step := func(ctx stream.Context, n int64) error {
+		return errors.Join(fates.Set(ctx, "good", n), again.Loopback(ctx, ctx.Key(), n))
+	}
+	input := func(topic string) *stream.InputEdge[int64] {
+		return stream.Input(topic, codec.Int64, step, fates).OnDead(count(topic + " dead")).OnSkip(count(topic + " skipped"))
+	}
+	return stream.DefineGroup("g", again, input("plain"),
+		input("lax").OnFailure(stream.SkipFailed), input("careful").OnFailure(stream.DeadLetterFailed))
+}
+
+// An edge's policy comes before the processor's, and what is counted in the place
+// of a bad record is counted as exactly as what is counted of a good one.
+func TestAnEdgeMayHaveItsOwnPolicy(t *testing.T) {
+	for policy, plain := range map[stream.OnFailure]string{stream.DeadLetterFailed: "dead", stream.SkipFailed: "skipped"} {
+		tt := streamtest.New(t, policies(), streamtest.Options{Processor: stream.ProcessorOptions{OnFailure: policy}})
+		letters := map[string]int{"careful": 2}
+		if plain == "dead" {
+			letters["plain"] = 2
+		}
+		for _, topic := range []string{"plain", "lax", "careful"} {
+			in := streamtest.NewTopic(tt, topic, codec.String)
+			for _, value := range []string{"no number", "1", "none either"} {
+				in.Emit("k", value)
+			}
+		}
+		tt.Settle()
+		want := map[string]int64{"plain " + plain: 2, "lax skipped": 2, "careful dead": 2, "good": 1}
+		if got := streamtest.NewTable(tt, "g-table", codec.Int64).All(); !maps.Equal(got, want) {
+			t.Errorf("counted %v, want %v", got, want)
+		}
+		got := map[string]int{}
+		for _, d := range tt.DeadLetters() {
+			got[d.Topic]++
+		}
+		if !maps.Equal(got, letters) {
+			t.Errorf("dead letters %v, want %v", got, letters)
+		}
+	}
+}
+
+// One edge that must not lose a record stops the group, though others may.
+func TestAnEdgeMayStopTheGroup(t *testing.T) {
+	b := newBed(t)
+	g := stream.DefineGroup("strict", stream.Input("in", codec.Int64, func(stream.Context, int64) error { return nil }).OnFailure(stream.StopOnFailed))
+	p, err := stream.NewProcessor(b.log, g, stream.ProcessorOptions{OnFailure: stream.SkipFailed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.emit("in", "a=no number")
+	if err := p.Run(t.Context()); !errors.Is(err, stream.ErrStepFailed) {
+		t.Errorf("the group stopped with %v", err)
+	}
+}

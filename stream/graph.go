@@ -35,11 +35,11 @@ type Stateful interface {
 }
 
 type source struct {
-	topic  string
-	loop   bool
-	step   task.Step
-	dead   task.Step
-	tables []Stateful
+	task.Handler
+	topic      string
+	loop       bool
+	tables     []Stateful
+	ownFailure bool // it has a policy of its own for bad records
 }
 
 type visitor struct {
@@ -130,6 +130,13 @@ func (p *place) enter(g *GroupGraph, what string) bool {
 	}
 	g.fail("%s belongs to group %s already; make one of its own", what, p.graph.topology.Group)
 	return false
+}
+
+// early notes that an edge is changed when its graph has been made of it.
+func (p *place) early(method, what string) {
+	if p.graph != nil {
+		p.graph.fail("%s of %s comes too late: call it before DefineGroup", method, what)
+	}
 }
 
 // missing is the error of a step that uses an edge its graph does not have.

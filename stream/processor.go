@@ -56,7 +56,8 @@ type ProcessorOptions struct {
 	NoCreate bool
 	// Start is where a group begins that has never committed anything.
 	Start Start
-	// OnFailure is what happens to a record whose step fails.
+	// OnFailure is what happens to a record whose step fails, where its edge
+	// does not say otherwise.
 	OnFailure OnFailure
 	// PurgeInputs removes records of the inputs once they are handled, for
 	// inputs that nobody else reads and that must not fill the disk.
@@ -73,7 +74,8 @@ type Start struct {
 	At     time.Time
 }
 
-// OnFailure is the policy for records whose step fails.
+// OnFailure is the policy for records whose step fails, of a processor or of one
+// of its edges.
 type OnFailure int
 
 // The policies.

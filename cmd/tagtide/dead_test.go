@@ -121,6 +121,9 @@ func TestBadRecordsMayBeSkippedOrStopEverything(t *testing.T) {
 	if d := dead(t, data); len(d) != 0 {
 		t.Errorf("skipped, and listed %+v", d)
 	}
+	if _, out, _ := do(t, "", "run", "--once", "--source", "none", "--data-dir", data); !strings.Contains(out, "3 skipped, 0 dead letters") {
+		t.Errorf("three records were skipped, and it says %s", out)
+	}
 	_, code, stderr = buried(t, "--bad-records", "stop")
 	if code != exitFailed || !strings.Contains(stderr, "tweets partition") || !strings.Contains(stderr, "--bad-records dead") {
 		t.Errorf("exit %d: %s", code, stderr)

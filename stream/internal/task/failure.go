@@ -17,10 +17,9 @@ const (
 	Stop                     // the group stops with an error
 )
 
-// Failure is the policy for records whose step fails.
+// Failure is what the policies of all sources have in common.
 type Failure struct {
-	Policy Policy
-	Topic  string // of dead letters
+	Topic string // of dead letters
 	// Report, if set, hears of every failed record that does not stop the task.
 	Report func(p record.Partition, offset int64, err error)
 }

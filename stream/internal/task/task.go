@@ -27,13 +27,19 @@ type Step func(*Context) error
 // for concurrent use.
 type Lookup func(key string) (value []byte, ok bool, err error)
 
+// A Handler is what becomes of a source's records.
+type Handler struct {
+	Step   Step
+	Policy Policy // for records whose step fails
+	// Dead and Skipped, if set, are stepped in the place of a record whose step
+	// failed, by what became of it. They should not fail.
+	Dead, Skipped Step
+}
+
 // A Source is what a task reads: one partition of an input or of the loop.
 type Source struct {
 	Partition record.Partition
-	Step      Step
-	// Dead, if set, is stepped for a record that became a dead letter, in its
-	// place. It should not fail.
-	Dead Step
+	Handler
 	// next is the position behind the last record handled.
 	next int64
 }
@@ -117,35 +123,37 @@ func (t *Task) Visit(step Step, key string, timestamp int64) error {
 
 // fail applies the policy to a record whose step failed.
 func (t *Task) fail(s *Source, r *record.Record, cause error) error {
-	if t.Failure.Policy == Stop && !isFatal(cause) {
+	if s.Policy == Stop && !isFatal(cause) {
 		cause = fmt.Errorf("%w: %w", ErrStopped, cause)
 	}
-	if t.Failure.Policy == Stop || isFatal(cause) {
+	if s.Policy == Stop || isFatal(cause) {
 		return fmt.Errorf("%s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, cause)
 	}
 	if t.Failure.Report != nil {
 		t.Failure.Report(s.Partition, r.Offset, cause)
 	}
-	if t.Failure.Policy == Skip {
-		t.stats.Skipped++
-		return nil
-	}
-	t.stats.Dead++
 	t.ctx.begin(s, r)
-	return t.bury(s, r, cause)
-}
-
-// bury makes a record a dead letter.
-func (t *Task) bury(s *Source, r *record.Record, cause error) error {
-	if err := t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause); err != nil {
-		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
-	}
-	if s.Dead == nil {
-		return nil
-	}
-	if err := call(s.Dead, &t.ctx); err != nil {
+	if err := t.setAside(s, r, cause); err != nil {
 		t.ctx.rollback()
-		return fmt.Errorf("dead letter of %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
+		return fmt.Errorf("set aside %s partition %d offset %d: %w", s.Partition.Topic, s.Partition.Number, r.Offset, err)
 	}
 	return nil
+}
+
+// setAside makes a record a dead letter, or leaves it out.
+func (t *Task) setAside(s *Source, r *record.Record, cause error) error {
+	instead := s.Skipped
+	if s.Policy == Skip {
+		t.stats.Skipped++
+	} else {
+		t.stats.Dead++
+		if err := t.ctx.sink.dead(t.Failure.Topic, s.Partition, r, cause); err != nil {
+			return err
+		}
+		instead = s.Dead
+	}
+	if instead == nil {
+		return nil
+	}
+	return call(instead, &t.ctx)
 }

@@ -42,7 +42,7 @@ func header(r record.Record, key string) string {
 // newTask is a task of one source that emits to topics "out" and "dead".
 func newTask(step Step) (*Task, *Sink) {
 	sink := NewSink(map[string]int32{"out": 2, "dead": 1}, nil)
-	source := Source{Partition: record.Partition{Topic: "in"}, Step: step}
+	source := Source{Partition: record.Partition{Topic: "in"}, Handler: Handler{Step: step}}
 	return New(assign.Task{}, []Source{source}, nil, Failure{Topic: "dead"}, sink), sink
 }
 
@@ -100,7 +100,7 @@ func TestReasonsAreTold(t *testing.T) {
 		for _, policy := range []Policy{DeadLetter, Skip} {
 			task, sink := newTask(step)
 			var got []string
-			task.Failure.Policy = policy
+			task.Sources[0].Policy = policy
 			task.Failure.Report = func(_ record.Partition, _ int64, err error) { got = append(got, Reason(err)) }
 			if err := task.Step(0, &record.Record{}); err != nil || len(got) != 1 || got[0] != want {
 				t.Errorf("reported %v, %v; want one of %s", got, err, want)
@@ -117,7 +117,7 @@ func TestStopNamesTheRecordAndUndoesTheStep(t *testing.T) {
 	task, sink := newTask(func(c *Context) error {
 		return errors.Join(c.Sink().Emit("out", nil, []byte("v"), 0, nil), cause)
 	})
-	task.Failure.Policy = Stop
+	task.Sources[0].Policy = Stop
 	err := task.Step(0, &record.Record{Offset: 7})
 	if !errors.Is(err, ErrStopped) || !errors.Is(err, cause) || !strings.HasPrefix(err.Error(), "in partition 0 offset 7: ") {
 		t.Errorf("got %v", err)

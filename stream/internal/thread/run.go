@@ -341,7 +341,7 @@ func (t *Thread) start(r *run) {
 	}
 	var sources []task.Source
 	for i, s := range t.subs[r.id.Sub].Sources {
-		sources = append(sources, task.Source{Partition: r.sources[i], Step: t.cfg.Program.Steps[s], Dead: t.cfg.Program.Dead[s]})
+		sources = append(sources, task.Source{Partition: r.sources[i], Handler: t.cfg.Program.Handlers[s]})
 	}
 	r.task = task.New(r.id, sources, tables, t.cfg.Failure, t.sink)
 	r.task.Lookups = t.cfg.Program.Lookups

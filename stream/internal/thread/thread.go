@@ -86,11 +86,10 @@ type Config struct {
 	Committed func(took time.Duration, err error)
 }
 
-// Program is what the topology does: steps by index of source, and the
+// Program is what the topology does: handlers by index of source, and the
 // combiners of its loops.
 type Program struct {
-	Steps []task.Step
-	Dead  []task.Step // nil where dead letters of the source need no step
+	Handlers []task.Handler
 	// Combiners makes the combiners of one sink, by edge; nil where an edge
 	// does not combine. CombinerTopics are the topics of those edges.
 	Combiners      func() []task.Combiner
