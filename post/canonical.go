@@ -15,8 +15,12 @@ func Append(dst []byte, p *Post) []byte {
 	dst = append(dst, `{"tagtide":1,"source":`...)
 	dst = appendString(dst, p.Source)
 	if len(p.ID) > 0 {
-		dst = append(dst, `,"id":`...)
+		dst = append(dst, idMembers[p.Op]...)
 		dst = appendString(dst, p.ID)
+	}
+	if len(p.Alias) > 0 {
+		dst = append(dst, `,"alias":`...)
+		dst = appendString(dst, p.Alias)
 	}
 	if p.Time != 0 {
 		dst = append(dst, `,"time":`...)
@@ -39,7 +43,11 @@ func Append(dst []byte, p *Post) []byte {
 	return append(dst, '}')
 }
 
-var opMembers = [...]string{Create: ``, Update: `,"op":"update"`, Delete: `,"op":"delete"`}
+// How the members are written, by what happened.
+var (
+	idMembers = [...]string{Create: `,"id":`, Update: `,"id":`, Delete: `,"id":`, Gone: `,"account":`, Back: `,"account":`}
+	opMembers = [...]string{Create: ``, Update: `,"op":"update"`, Delete: `,"op":"delete"`, Gone: `,"op":"gone"`, Back: `,"op":"back"`}
+)
 
 // AppendSkipped appends the notice that n posts, n ≥ 1, were left out for reason ("track", "reposts").
 func AppendSkipped(dst []byte, n int64, reason string) []byte {
@@ -76,7 +84,7 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 
 // canonicalFields are the members of the canonical form, as they were read.
 type canonicalFields struct {
-	version, source, id, time, op, repost, skipped, reason value
+	version, source, id, account, alias, time, op, repost, skipped, reason value
 }
 
 // canonical reads the canonical form.
@@ -90,6 +98,10 @@ func (d *Decoder) canonical(p *Post) Result {
 			c.source = d.field("source", text)
 		case "id":
 			c.id = d.field("id", text)
+		case "account":
+			c.account = d.field("account", text)
+		case "alias":
+			c.alias = d.field("alias", text)
 		case "time":
 			c.time = d.field("time", number)
 		case "op":
@@ -148,31 +160,56 @@ func (d *Decoder) finishCanonical(c *canonicalFields, p *Post) Result {
 	if p.Source == "" {
 		d.fail(0, "no source")
 	}
-	p.ID = d.bytes(c.id)
+	p.ID, p.Alias = d.bytes(c.id), d.bytes(c.alias)
 	if c.time.kind == number {
 		milli, valid := parseInt(d.bytes(c.time))
 		if p.Time = milli; !valid {
 			d.fail(int(c.time.start), "time is no whole number of milliseconds")
 		}
 	}
-	switch op := d.bytes(c.op); string(op) {
-	case "", "create":
-	case "update":
-		p.Op = Update
-	case "delete":
-		p.Op = Delete
-	default:
-		d.fail(int(c.op.start), "an op that is none of create, update, delete")
+	p.Op = d.op(c.op)
+	if p.Op == Gone || p.Op == Back {
+		return d.finishAccount(c, p)
 	}
 	p.Repost = c.repost.kind == boolean && d.data[c.repost.start] == 't'
 	for _, tag := range d.listed {
 		d.tags = append(d.tags, d.bytes(tag))
 	}
 	p.Tags = d.tags
-	if p.Op == Delete {
-		return Result{Kind: KindDelete, Notice: "delete"}
+	switch {
+	case p.Op != Delete:
+		return Result{Kind: KindPost}
+	case len(p.ID)+len(p.Alias) == 0:
+		return Result{Kind: KindNotice, Notice: "delete"} // of nobody knows which
 	}
-	return Result{Kind: KindPost}
+	return Result{Kind: KindDelete, Notice: "delete"}
+}
+
+// finishAccount makes of p what happened to an account.
+func (d *Decoder) finishAccount(c *canonicalFields, p *Post) Result {
+	if p.ID, p.Alias = d.bytes(c.account), nil; len(p.ID) == 0 {
+		d.fail(int(c.op.start), "an op on an account, and no account")
+	}
+	return accountResults[p.Op]
+}
+
+var accountResults = [...]Result{Gone: {Kind: KindAccount, Notice: "account gone"}, Back: {Kind: KindAccount, Notice: "account back"}}
+
+func (d *Decoder) op(v value) Op {
+	switch string(d.bytes(v)) {
+	case "", "create":
+		return Create
+	case "update":
+		return Update
+	case "delete":
+		return Delete
+	case "gone":
+		return Gone
+	case "back":
+		return Back
+	}
+	d.fail(int(v.start), "an op that is none of create, update, delete, gone, back")
+	return Create
 }
 
 // knownSource is the source as a string that is not allocated for each post.

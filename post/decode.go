@@ -12,9 +12,12 @@ type Kind uint8
 const (
 	// KindPost is a post, new or in a new version (Post.Op).
 	KindPost Kind = iota + 1
-	// KindDelete says that a post is gone: Post has its Source and ID, and Op is Delete. Who does not follow
-	// deletes counts it as a notice.
+	// KindDelete says that a post is gone: Post has its Source and its ID, or only its Alias, and Op is Delete. Who
+	// does not follow deletes counts it as a notice.
 	KindDelete
+	// KindAccount says that an account is gone with all its posts, or back: Post has its Source, ID is the
+	// account's, and Op is Gone or Back. Who does not follow accounts counts it as a notice.
+	KindAccount
 	// KindNotice is something a network says that is no post. Result.Notice names it.
 	KindNotice
 	// KindSkipped is an emitter's word that it left out Result.Skipped posts.
@@ -24,7 +27,7 @@ const (
 // Result is what a value turned out to be.
 type Result struct {
 	Kind    Kind
-	Notice  string // for KindNotice and KindDelete its name, such as "limit"; for KindSkipped the reason, such as "track"
+	Notice  string // what it is called, such as "limit" or "delete"; for KindSkipped the reason, such as "track"; of a KindPost empty
 	Skipped int64  // for KindSkipped the number of posts left out, at least 1
 }
 
@@ -61,6 +64,15 @@ func (d *Decoder) Decode(value []byte, p *Post) (Result, error) {
 	}
 	return result, nil
 }
+
+// Next decodes into p the next post of the value that Decode has read the first one of, and reports whether there was one: a
+// response page of X holds many, almost every other value one. It cannot fail, the value was checked whole, and
+// what it gives is always a KindPost. Posts borrow as those from Decode do, and until the next call of either.
+//
+//	for more := err == nil; more; more = d.Next(&p) {
+//		…
+//	}
+func (d *Decoder) Next(p *Post) bool { return false }
 
 func (d *Decoder) decode(value []byte, p *Post) Result {
 	d.open(value)

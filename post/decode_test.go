@@ -228,6 +228,7 @@ func TestDecodeNotices(t *testing.T) {
 		`{"data":{"withheld":{"tweet":{"id":"12"}}}}`:                         {Kind: KindNotice, Notice: "compliance"},
 		`{"data":{"user_suspend":{"user":{"id":"12"}}}}`:                      {Kind: KindNotice, Notice: "compliance"},
 		`{"tagtide":1,"source":"x","id":"12","op":"delete"}`:                  {Kind: KindDelete, Notice: "delete"},
+		`{"tagtide":1,"source":"x","op":"delete"}`:                            {Kind: KindNotice, Notice: "delete"},
 		`{"tagtide":1,"skipped":17,"reason":"track"}`:                         {Kind: KindSkipped, Notice: "track", Skipped: 17},
 		`{"tagtide":1,"skipped":999999999999999999}`:                          {Kind: KindSkipped, Skipped: 999999999999999999},
 		`"{\"delete\":{\"status\":{\"id_str\":\"12\"},\"timestamp_ms\":1}}" `: {Kind: KindDelete, Notice: "delete"},
@@ -283,7 +284,8 @@ func TestDecodeErrorsSayWhatAndWhere(t *testing.T) {
 		`{"tagtide":1,"source":12}`:                          {"source is a number where a string belongs", 22},
 		`{"tagtide":1,"source":"x","time":1.5}`:              {"time is no whole number of milliseconds", 33},
 		`{"tagtide":1,"source":"x","time":12345678901234567890}`: {"time is no whole number of milliseconds", 33},
-		`{"tagtide":1,"source":"x","op":"upsert"}`:               {"an op that is none of create, update, delete", 32},
+		`{"tagtide":1,"source":"x","op":"upsert"}`:               {"an op that is none of create, update, delete, gone, back", 32},
+		`{"tagtide":1,"source":"x","op":"gone","id":"12"}`:       {"an op on an account, and no account", 32},
 		`{"tagtide":1,"source":"x","tags":[null]}`:               {"a tag is null", 34},
 		`{"tagtide":1,"skipped":0}`:                              {"skipped is no whole number of posts", 23},
 	} {
@@ -339,10 +341,39 @@ func TestAppend(t *testing.T) {
 	if got, want := string(AppendSkipped(nil, 17, "track")), `{"tagtide":1,"skipped":17,"reason":"track"}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := string(AppendKey(nil, &p)); got != "x:12" {
-		t.Errorf("key %s", got)
+}
+
+func TestAppendKey(t *testing.T) {
+	id, alias := []byte("12"), []byte("host/7")
+	for want, p := range map[string]Post{
+		"x:12":          {Source: "x", ID: id, Alias: alias, Op: Delete},
+		"x:host/7":      {Source: "x", Alias: alias, Op: Delete},
+		"":              {Source: "x", Alias: alias},
+		"x:account:12":  {Source: "x", ID: id, Op: Gone},
+		"xx:account:12": {Source: "xx", ID: id, Op: Back},
+	} {
+		if got := string(AppendKey(nil, &p)); got != want {
+			t.Errorf("%+v has the key %q, want %q", p, got, want)
+		}
 	}
-	if got := AppendKey(nil, &Post{Source: "x"}); len(got) > 0 {
-		t.Errorf("a key without id: %s", got)
+}
+
+func TestAccountsAndAliases(t *testing.T) {
+	for value, want := range map[string]Post{
+		`{"tagtide":1,"source":"bluesky","account":"did:plc:a","time":12,"op":"gone"}`: {Source: "bluesky", ID: []byte("did:plc:a"), Time: 12, Op: Gone},
+		`{"tagtide":1,"source":"bluesky","account":"did:plc:a","op":"back"}`:           {Source: "bluesky", ID: []byte("did:plc:a"), Op: Back},
+		`{"tagtide":1,"source":"mastodon","alias":"host/7","op":"delete"}`:             {Source: "mastodon", Alias: []byte("host/7"), Op: Delete},
+		`{"tagtide":1,"source":"mastodon","id":"https://a/7","alias":"host/7"}`:        {Source: "mastodon", ID: []byte("https://a/7"), Alias: []byte("host/7")},
+	} {
+		got, result := decode(t, value)
+		if string(got.ID) != string(want.ID) || string(got.Alias) != string(want.Alias) || got.Op != want.Op || got.Time != want.Time {
+			t.Errorf("%s is %+v, want %+v", value, got, want)
+		}
+		if kind := [...]Kind{KindPost, KindPost, KindDelete, KindAccount, KindAccount}[want.Op]; result.Kind != kind {
+			t.Errorf("%s is of kind %v, want %v", value, result.Kind, kind)
+		}
+		if again := string(Append(nil, &got)); again != value {
+			t.Errorf("%s is written %s", value, again)
+		}
 	}
 }

@@ -316,6 +316,7 @@ func slowEnvelope(root tree) *says {
 type outcome struct {
 	result     Result
 	source, id string
+	alias      string
 	time       int64
 	text, tags string
 	op         Op
@@ -379,6 +380,8 @@ func slowCanonical(root tree) outcome {
 	source, _ := last[string](root, "source")
 	id, _ := last[string](root, "id")
 	when, hasTime := last[json.Number](root, "time")
+	account, _ := last[string](root, "account")
+	alias, _ := last[string](root, "alias")
 	op, _ := last[string](root, "op")
 	repost, _ := last[bool](root, "repost")
 	skipped, isSkipped := last[json.Number](root, "skipped")
@@ -409,11 +412,18 @@ func slowCanonical(root tree) outcome {
 	}
 	milli, valid := slowInt(when.String())
 	o := outcome{result: Result{Kind: KindPost}, source: source, id: id, time: milli, repost: repost, tags: strings.Join(tags, "\x00")}
-	o.op = Op(max(0, slices.Index([]string{"create", "update", "delete"}, op)))
-	if source == "" || hasTime && !valid || op != "" && !slices.Contains([]string{"create", "update", "delete"}, op) {
+	o.alias = alias
+	ops := []string{"create", "update", "delete", "gone", "back"}
+	o.op = Op(max(0, slices.Index(ops, op)))
+	if source == "" || hasTime && !valid || op != "" && !slices.Contains(ops, op) || o.op >= Gone && account == "" {
 		panic(errWrongType)
 	}
-	if o.op == Delete {
+	switch {
+	case o.op >= Gone:
+		return outcome{result: Result{Kind: KindAccount, Notice: "account " + op}, source: source, id: account, time: milli, op: o.op}
+	case o.op == Delete && id+alias == "":
+		o.result = Result{Kind: KindNotice, Notice: "delete"}
+	case o.op == Delete:
 		o.result = Result{Kind: KindDelete, Notice: "delete"}
 	}
 	return o
@@ -513,12 +523,12 @@ func checkDecode(t *testing.T, d *Decoder, value []byte) {
 	if err != nil {
 		return
 	}
-	got := outcome{result, p.Source, string(p.ID), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Repost}
+	got := outcome{result, p.Source, string(p.ID), string(p.Alias), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Repost}
 	if got != want {
 		t.Fatalf("%q:\n got %+v\nwant %+v", value, got, want)
 	}
 	again, err := d.Decode(Append(nil, &p), &Post{})
-	if result.Kind == KindPost && (err != nil || again != result) {
+	if result.Kind != KindNotice && result.Kind != KindSkipped && (err != nil || again != result) {
 		t.Fatalf("%q: written and read again %+v, %v", value, again, err)
 	}
 }

@@ -14,14 +14,17 @@ type Op uint8
 const (
 	Create Op = iota // the zero value: a post is new unless it says otherwise
 	Update           // a later version of a post, with all its tags
-	Delete           // a post is gone; it has an ID, and no tags
+	Delete           // a post is gone; it has an ID or at least an Alias, and no tags
+	Gone             // an account is gone with all its posts; ID is the account's, and there are no tags
+	Back             // an account that was gone is back; likewise
 )
 
 // Post is one post. The byte slices of a decoded post are borrowed: they are parts of the decoded value or of the
 // decoder's scratch, and valid until the decoder's next call or until the value is overwritten.
 type Post struct {
 	Source string   // the network, never empty in a decoded post
-	ID     []byte   // the network's id of this post; empty if the value had none
+	ID     []byte   // the network's id of this post, or of the account (Op); empty if the value had none
+	Alias  []byte   // a second id by which the network may delete the post, if it has one: see AppendKey
 	Time   int64    // when it was posted, Unix milliseconds; 0 if unknown
 	Text   []byte   // plain text; filled only with Decoder.Text, and never written by Append
 	Tags   [][]byte // hashtags without hash sign as the author spelled them, in order, repeated ones kept
@@ -29,12 +32,27 @@ type Post struct {
 	Repost bool // somebody else's post, passed on; Text and Tags are the original's
 }
 
-// AppendKey appends the post's record key, source:id, to dst. A post without ID has no key: nothing is appended.
+// AppendKey appends the post's record key to dst:
+//
+//	source:id            a post
+//	source:alias         a delete that names the post by its alias only: Mastodon's know the server's own id of a
+//	                     status, while the status is the same one on all servers by its uri
+//	source:account:id    an account
+//
+// What has neither id nor alias has no key: nothing is appended. Only the first of the three keys is in the same
+// partition as the post; the other two are about posts that may be in any.
 func AppendKey(dst []byte, p *Post) []byte {
-	if len(p.ID) == 0 {
+	id := p.ID
+	if len(id) == 0 && p.Op == Delete {
+		id = p.Alias
+	}
+	if len(id) == 0 {
 		return dst
 	}
 	dst = append(dst, p.Source...)
 	dst = append(dst, ':')
-	return append(dst, p.ID...)
+	if p.Op == Gone || p.Op == Back {
+		dst = append(dst, "account:"...)
+	}
+	return append(dst, id...)
 }
