@@ -55,6 +55,19 @@ type Log interface {
 	// Kafka: CreateTopics.
 	CreateTopic(ctx context.Context, t Topic) error
 
+	// Partitions counts the partitions of topics; those that do not exist are
+	// left out. It is cheap enough to be asked several times a second. The number
+	// only grows, but the one who answers may be a moment behind.
+	// Kafka: Metadata.
+	Partitions(ctx context.Context, names ...string) (map[string]int32, error)
+
+	// AddPartitions makes a topic have n partitions, unless it has as many or
+	// more, which is no error: so several may ask for it at once. What is in the
+	// topic stays where it is, the topic's ID too, and the new partitions are
+	// empty. [ErrUnknownTopic] if it is not there.
+	// Kafka: CreatePartitions.
+	AddPartitions(ctx context.Context, name string, n int32) error
+
 	// DeleteTopic removes a topic and everything in it, the positions that
 	// groups committed for it included; [ErrUnknownTopic] if it is not there.
 	// A topic created later under the same name has another ID.

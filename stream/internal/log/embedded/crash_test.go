@@ -93,6 +93,8 @@ func (h *history) live(fate *Fate) {
 	h.done()
 	must(h.log.CreateTopic(ctx, log.Topic{Name: "table", Partitions: 1, Cleanup: log.Compact, MinDirtyRatio: 0.01}))
 	h.done()
+	must(h.log.CreateTopic(ctx, log.Topic{Name: "grows", Partitions: 1}))
+	h.done()
 	p, err := h.log.Producer(ctx, "x")
 	must(err)
 	h.done()
@@ -101,6 +103,8 @@ func (h *history) live(fate *Fate) {
 		must(err)
 		h.done()
 		switch i % 10 {
+		case 1:
+			must(h.log.AddPartitions(ctx, "grows", int32(i/10+2)))
 		case 3:
 			must(h.log.Purge(ctx, map[record.Partition]int64{tweets[0]: h.log.topics["tweets"].partitions[0].next / 2}))
 		case 5:

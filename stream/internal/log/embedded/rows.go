@@ -18,7 +18,7 @@ type counters struct {
 	Producer int64  `json:"producer"`
 }
 
-// topicRow is a topic as it was created.
+// topicRow is a topic as it was created, but for partitions that were added.
 type topicRow struct {
 	Name            string        `json:"name"`
 	Partitions      int32         `json:"partitions"`

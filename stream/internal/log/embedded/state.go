@@ -12,7 +12,8 @@ import (
 )
 
 // A topic, with all its partitions. All fields are under the log's mutex but
-// id and row, which never change.
+// id, which never changes. Of row nothing does but the number of partitions,
+// which grows.
 type topic struct {
 	id         uint32
 	row        topicRow
@@ -21,10 +22,16 @@ type topic struct {
 
 func newTopic(id uint32, row topicRow) *topic {
 	t := &topic{id: id, row: row}
-	for n := range row.Partitions {
-		t.partitions = append(t.partitions, &partition{topic: t, number: n})
-	}
+	t.partitions = t.upTo(row.Partitions)
 	return t
+}
+
+// upTo makes the partitions that the topic lacks to have n.
+func (t *topic) upTo(n int32) (lacking []*partition) {
+	for number := int32(len(t.partitions)); number < n; number++ {
+		lacking = append(lacking, &partition{topic: t, number: number})
+	}
+	return lacking
 }
 
 func (t *topic) describe() log.Topic {

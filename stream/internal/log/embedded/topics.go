@@ -74,6 +74,63 @@ func (r *topicRow) complete() error {
 	return nil
 }
 
+// Partitions implements [log.Log].
+func (l *Log) Partitions(_ context.Context, names ...string) (map[string]int32, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int32, len(names))
+	for _, name := range names {
+		if t := l.topics[name]; t != nil {
+			counts[name] = t.row.Partitions
+		}
+	}
+	return counts, nil
+}
+
+// AddPartitions implements [log.Log].
+func (l *Log) AddPartitions(ctx context.Context, name string, n int32) error {
+	err := l.write(ctx, l.exclusive(func(b *pebble.Batch) (func(), error) { return l.planGrowth(b, name, n) }))
+	if err != nil {
+		return fmt.Errorf("add partitions to topic %q, so that it has %d: %w", name, n, err)
+	}
+	return nil
+}
+
+func (l *Log) planGrowth(b *pebble.Batch, name string, n int32) (func(), error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.topics[name]
+	switch {
+	case t == nil:
+		return nil, log.ErrUnknownTopic
+	case n > maxPartitions:
+		return nil, fmt.Errorf("at most %d", maxPartitions)
+	case n <= t.row.Partitions:
+		return func() {}, nil
+	}
+	row := t.row
+	row.Partitions = n
+	set(b, topicKey(kindTopic, t.id), encodeRow(row))
+	added := t.upTo(n)
+	for _, p := range added {
+		set(b, placeKey(kindExtent, p.place()), p.encode())
+	}
+	return func() {
+		t.row, t.partitions = row, append(t.partitions, added...)
+		l.wakeReaders()
+	}, nil
+}
+
+// wakeReaders wakes all: they may have asked for what was not there. l.mu is held.
+func (l *Log) wakeReaders() {
+	for r := range l.readers {
+		l.moved = append(l.moved, r.ready)
+	}
+}
+
 func (l *Log) planCreate(b *pebble.Batch, row topicRow) (func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,10 +148,7 @@ func (l *Log) planCreate(b *pebble.Batch, row topicRow) (func(), error) {
 	return func() {
 		l.counters = next
 		l.topics[row.Name], l.byID[t.id] = t, t
-		// Readers may have asked for it before it was there.
-		for r := range l.readers {
-			l.moved = append(l.moved, r.ready)
-		}
+		l.wakeReaders()
 	}, nil
 }
 

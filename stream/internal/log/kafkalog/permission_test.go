@@ -18,10 +18,13 @@ import (
 func TestMissingPermissionsAreNamed(t *testing.T) {
 	ctx := context.Background()
 	at := record.Partition{Topic: "secret"}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "secret", "open"), kfake.EnableSASL(), kfake.EnableACLs(),
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "secret", "open", "shown"), kfake.EnableSASL(), kfake.EnableACLs(),
 		kfake.User("PLAIN", "bob", "b", kfake.ACL{
 			Resource: kmsg.ACLResourceTypeTopic, Name: "open", Pattern: kmsg.ACLResourcePatternTypeLiteral,
 			Operation: kmsg.ACLOperationAll, Allow: true,
+		}, kfake.ACL{
+			Resource: kmsg.ACLResourceTypeTopic, Name: "shown", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+			Operation: kmsg.ACLOperationDescribe, Allow: true,
 		}))
 	if err != nil {
 		t.Fatal(err)
@@ -33,6 +36,7 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 	for what, try := range map[string]func() error{
 		"topic secret: describe": func() error { _, err := l.Topics(ctx, "secret"); return err },
 		"topic new: create":      func() error { return l.CreateTopic(ctx, log.Topic{Name: "new", Partitions: 1}) },
+		"topic shown: grow":      func() error { return l.AddPartitions(ctx, "shown", 2) },
 		"topic secret: ends":     func() error { _, err := l.Ends(ctx, at); return err },
 		"topic secret: read":     func() error { return readError(t, l, at) },
 		"group g: positions":     func() error { _, err := l.Positions(ctx, "g", at); return err },

@@ -210,18 +210,82 @@ func (c *cluster) create(b *sarama.Broker, name string, detail *sarama.TopicDeta
 	if e == nil {
 		return errors.New("the broker answered for other topics")
 	}
-	said := ""
-	if e.ErrMsg != nil {
-		said = *e.ErrMsg
-	}
 	if e.Err == sarama.ErrInvalidTopic {
-		return fmt.Errorf("%w: %s", e.Err, said) // a name that cannot be, not a topic that is not
+		return e // a name that cannot be, not a topic that is not
 	}
-	err = classify(e.Err)
-	if err != nil && said != "" {
-		err = fmt.Errorf("%w: %s", err, said)
+	return explained(e.Err, e.ErrMsg)
+}
+
+// explained is classify, with what else the broker said.
+func explained(code sarama.KError, said *string) error {
+	err := classify(code)
+	if err != nil && said != nil && *said != "" {
+		err = fmt.Errorf("%w: %s", err, *said)
 	}
 	return err
+}
+
+// Partitions implements [log.Log].
+func (l *Log) Partitions(ctx context.Context, names ...string) (counts map[string]int32, err error) {
+	counts = make(map[string]int32, len(names))
+	if len(names) == 0 {
+		return counts, nil // a broker would tell of all topics
+	}
+	err = l.cluster.retry(ctx, func(ctx context.Context) error {
+		found, err := l.cluster.metadata(ctx, names...)
+		for _, t := range found {
+			counts[t.Name] = int32(len(t.Partitions))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count partitions: %w", err)
+	}
+	return counts, nil
+}
+
+// AddPartitions implements [log.Log]. It returns when every broker that is
+// there knows the partitions and their leaders.
+func (l *Log) AddPartitions(ctx context.Context, name string, n int32) error {
+	enough := func(m *sarama.TopicMetadata) bool { return m != nil && int32(len(m.Partitions)) >= n && led(m) }
+	err := l.cluster.retry(ctx, func(ctx context.Context) error {
+		found, err := l.cluster.metadata(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case len(found) == 0:
+			return log.ErrUnknownTopic
+		case int32(len(found[0].Partitions)) >= n:
+			return nil // also when an answer was lost, or somebody else was faster
+		}
+		return l.cluster.onController(ctx, func(b *sarama.Broker) error { return l.cluster.grow(b, name, n) })
+	})
+	if err == nil {
+		err = l.cluster.settled(ctx, name, enough)
+	}
+	if err != nil {
+		return fmt.Errorf("add partitions to topic %s, so that it has %d: %w", name, n, err)
+	}
+	return nil
+}
+
+// grow makes the call to the controller.
+func (c *cluster) grow(b *sarama.Broker, name string, n int32) error {
+	r, err := b.CreatePartitions(&sarama.CreatePartitionsRequest{
+		Version: 3, TopicPartitions: map[string]*sarama.TopicPartition{name: {Count: n}}, Timeout: c.o.Timeout,
+	})
+	if err != nil {
+		return err
+	}
+	e := r.TopicPartitionErrors[name]
+	if e == nil {
+		return errors.New("the broker answered for other topics")
+	}
+	if e.Err == sarama.ErrInvalidPartitions {
+		// It has as many: whom we asked before did not know yet. The next try looks again.
+		return fmt.Errorf("%w: %w", log.ErrUnavailable, e)
+	}
+	return explained(e.Err, e.ErrMsg)
 }
 
 // led tells whether all partitions of a topic have leaders.
