@@ -48,7 +48,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	a := &assembly{graph: g}
 	program := g.program(o.OnFailure)
 	for _, lookup := range g.lookups {
-		f := follow.New(follow.Config{Log: l, Store: state.tables, Topic: lookup.topic, Space: "lookup:", Logger: o.Logger})
+		f := follow.New(follow.Config{Log: l, Store: state.tables, Topic: lookup.topic, Partitioner: lookup.partitioner, Space: "lookup:", Logger: o.Logger})
 		a.lookups = append(a.lookups, f)
 		program.Lookups = append(program.Lookups, func(key string) ([]byte, bool, error) { return f.Get(nil, []byte(key)) })
 	}

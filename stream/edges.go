@@ -153,8 +153,9 @@ func emit[V any](ctx Context, topic string, c codec.Codec[V], key string, value 
 // An OutputEdge is a topic the group writes.
 type OutputEdge[V any] struct {
 	place
-	topic string
-	codec codec.Codec[V]
+	topic       string
+	codec       codec.Codec[V]
+	partitioner Partitioner
 }
 
 // Output makes a topic that steps write to.
@@ -165,6 +166,7 @@ func Output[V any](topic string, c codec.Codec[V]) *OutputEdge[V] {
 func (e *OutputEdge[V]) addTo(g *GroupGraph) {
 	if e.enter(g, "the output "+e.topic) {
 		g.topology.Outputs = append(g.topology.Outputs, e.topic)
+		g.spread(e.topic, e.partitioner)
 	}
 }
 
@@ -216,7 +218,8 @@ type LookupEdge[V any] struct {
 
 type lookupEdge struct {
 	place
-	topic string
+	topic       string
+	partitioner Partitioner
 }
 
 // Lookup reads the table with the given topic, as in "users-table".
@@ -229,6 +232,7 @@ func (e *LookupEdge[V]) addTo(g *GroupGraph) {
 		e.index = len(g.lookups)
 		g.lookups = append(g.lookups, &e.lookupEdge)
 		g.topology.Lookups = append(g.topology.Lookups, e.topic)
+		g.spread(e.topic, e.partitioner)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tagtide/tagtide/stream/codec"
 	"github.com/tagtide/tagtide/stream/internal/log"
-	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
 // EmitterOptions configure an emitter. ID is required; the zero value of
@@ -25,6 +24,8 @@ type EmitterOptions struct {
 	// kept; several emitters may share it. Without one there are no cursors,
 	// and a transaction whose outcome is unknown ends Run with an error.
 	Cursors string
+	// Partitioner chooses the partitions of keys; default [FNV].
+	Partitioner Partitioner
 	// CommitInterval between two transactions. Default 100 ms.
 	CommitInterval time.Duration
 	// MaxBytes that may wait for their commit; Send blocks beyond them. Half
@@ -181,7 +182,7 @@ func (e *Emitter[V]) Emit(ctx context.Context, key string, v V) error {
 		return e.core.wrap(fmt.Errorf("encode the value of key %q: %w", key, err))
 	}
 	k, value := (*buf)[:len(key):len(key)], (*buf)[len(key):]
-	p := record.FNV(k, e.core.partitions)
+	p := e.core.o.Partitioner.Of(k, e.core.partitions)
 	return e.core.wrap(e.core.queue.putRecord(ctx, e.core.o.Now().UnixMilli(), p, e.core.partitions, k, value))
 }
 

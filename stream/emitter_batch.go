@@ -33,7 +33,7 @@ func (b *Batch[V]) AddAt(timestamp time.Time, key []byte, v V, headers ...Header
 	}
 	partition := b.turn
 	if key != nil {
-		partition = record.FNV(key, b.emitter.partitions)
+		partition = b.emitter.o.Partitioner.Of(key, b.emitter.partitions)
 	}
 	b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
 	return nil

@@ -40,6 +40,8 @@ type source struct {
 	loop       bool
 	tables     []Stateful
 	ownFailure bool // it has a policy of its own for bad records
+
+	partitioner Partitioner
 }
 
 type visitor struct {
@@ -51,7 +53,7 @@ type visitor struct {
 // What is wrong with it comes out of Validate, and of whatever runs it.
 func DefineGroup(group string, edges ...Edge) *GroupGraph {
 	g := &GroupGraph{visitors: map[string]visitor{}}
-	g.topology.Group = group
+	g.topology.Group, g.topology.Partitioners = group, map[string]Partitioner{}
 	for _, e := range edges {
 		e.addTo(g)
 	}
@@ -107,6 +109,7 @@ func (g *GroupGraph) addSource(s source) {
 	slices.Sort(tables)
 	g.topology.Sources = append(g.topology.Sources, topology.Source{Topic: s.topic, Loop: s.loop, Tables: slices.Compact(tables)})
 	g.sources = append(g.sources, s)
+	g.spread(s.topic, s.partitioner)
 }
 
 // An edge's place in its graph.

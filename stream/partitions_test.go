@@ -48,7 +48,7 @@ func TestAddedPartitionsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := store.Identity{LogID: l.keeper.ID(), TopicID: topics[0].ID, Partitions: 3, Partitioner: record.Partitioner}
+	before := store.Identity{LogID: l.keeper.ID(), TopicID: topics[0].ID, Partitions: 3, Partitioner: record.FNV.String()}
 	old, err := s.tables.Open(record.Partition{Topic: "counting-table"}, before)
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,8 @@ func (p ReplayPlan) Records() (n int64) {
 // replayTopic is where copies go.
 type replayTopic struct {
 	log.Topic
-	loop bool
+	loop        bool
+	partitioner Partitioner
 }
 
 // NewReplay reads the dead letters that there are and makes a plan. It writes
@@ -95,7 +96,7 @@ func NewReplay(ctx context.Context, l *Log, g *GroupGraph, o ReplayOptions) (*Re
 			return nil, fmt.Errorf("look up topic %s: %w", s.Topic, err)
 		}
 		for _, t := range topics {
-			r.topics[t.Name] = replayTopic{t, s.Loop}
+			r.topics[t.Name] = replayTopic{t, s.Loop, g.Partitioner(t.Name)}
 		}
 	}
 	if r.marks, err = dead.peek(ctx, l); err != nil {

@@ -80,7 +80,7 @@ func (t *replayTopic) partition(d *DeadLetter) int32 {
 	case d.Key == nil:
 		return d.Partition % t.Partitions
 	}
-	return record.FNV(d.Key, t.Partitions)
+	return t.partitioner.Of(d.Key, t.Partitions)
 }
 
 // commit sends a load, with the marks as they are then.

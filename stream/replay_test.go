@@ -195,7 +195,7 @@ func TestCopiesAreTheRecords(t *testing.T) {
 	for topic, want := range map[string]struct {
 		partition int32
 		fresh     bool
-	}{"in": {3, true}, "g-loop": {record.FNV([]byte("a"), 4), false}} {
+	}{"in": {3, true}, "g-loop": {record.FNV.Of([]byte("a"), 4), false}} {
 		err := ReadTopic(t.Context(), g.log(), topic, func(r Record) error {
 			if r.Partition != want.partition || string(r.Key) != "a" || len(r.Headers) != 2 || r.Headers[0].Key != "topic" || string(r.Headers[1].Value) != "mine too" {
 				t.Errorf("%s has %+v", topic, r)

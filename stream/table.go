@@ -21,6 +21,8 @@ type tableEdge struct {
 	name  string // of a further table; "" for the group's own
 	topic string
 	owned bool
+
+	partitioner Partitioner // of a joined one
 }
 
 // Persist makes the group's table, topic GROUP-table. A group has at most one.
@@ -45,6 +47,12 @@ func (e *tableEdge) state() *tableEdge { return e }
 func (e *tableEdge) addTo(g *GroupGraph) {
 	if !e.enter(g, "a table") {
 		return
+	}
+	switch {
+	case !e.owned:
+		g.spread(e.topic, e.partitioner)
+	case e.partitioner != FNV:
+		g.fail("PartitionedBy is for joined tables; the keys of the group's own are spread as those of the input or loop whose step uses them")
 	}
 	switch {
 	case !e.owned:

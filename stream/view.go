@@ -29,6 +29,9 @@ type ViewOptions[V any] struct {
 	// Of is the group that keeps the table, if lag is to tell how far the
 	// group is behind its inputs too, not only the view behind the table.
 	Of *GroupGraph
+	// Partitioner of the table's keys; default what Of says, else [FNV]. With a
+	// wrong one Get does not find them.
+	Partitioner Partitioner
 	// Logger; default slog.Default(). Metrics are registered with Metrics; none if nil.
 	Logger  *slog.Logger
 	Metrics Registerer
@@ -64,8 +67,11 @@ func NewView[V any](l *Log, topic string, c codec.Codec[V], o ViewOptions[V]) (*
 		o.State = MemoryState()
 	}
 	o.Logger = cmp.Or(o.Logger, slog.Default())
+	if o.Of != nil {
+		o.Partitioner = cmp.Or(o.Partitioner, o.Of.Partitioner(topic))
+	}
 	v := &View[V]{log: l, topic: topic, codec: c, opts: o, recovered: make(chan struct{})}
-	config := follow.Config{Log: l.keeper, Store: o.State.tables, Topic: topic, Space: "view:", Logger: o.Logger}
+	config := follow.Config{Log: l.keeper, Store: o.State.tables, Topic: topic, Partitioner: o.Partitioner, Space: "view:", Logger: o.Logger}
 	if o.Changed != nil {
 		config.Changed = v.tell
 	}

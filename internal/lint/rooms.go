@@ -36,7 +36,7 @@ var rooms = []room{
 	{path: "stream/internal/store/pebblestore", may: words("stream/internal/record stream/internal/store"),
 		tests: words("stream/internal/store/storetest stream/internal/crashfs")},
 	{path: "stream/internal/crashfs"},
-	{path: "stream/internal/topology"},
+	{path: "stream/internal/topology", may: words("stream/internal/record")},
 	{path: "stream/internal/assign"},
 	{path: "stream/internal/table", may: words("stream/internal/record stream/internal/log stream/internal/store"),
 		tests: words("stream/internal/store/memstore")},

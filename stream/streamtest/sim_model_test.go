@@ -254,7 +254,7 @@ func (m *model) write(e *effect, w effectWrite) {
 		case deadTopic:
 			m.dead[deadPlace(r.headers)]++
 		case countTopic:
-			if n := record.FNV(r.key, m.parts[countTopic]); n != w.partition.Number {
+			if n := record.FNV.Of(r.key, m.parts[countTopic]); n != w.partition.Number {
 				m.w.violated("I1", "tag %s is counted in partition %d, and belongs to %d", r.key, w.partition.Number, n)
 			}
 			m.count(string(r.key), r.value)

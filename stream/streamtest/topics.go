@@ -187,7 +187,7 @@ func (t *Tester) place(topic string, key []byte) int32 {
 	}
 	t.must(err, "topic %s", topic)
 	if key != nil {
-		return record.FNV(key, partitions)
+		return t.graph.Partitioner(topic).Of(key, partitions)
 	}
 	t.turn++
 	return t.turn % partitions

@@ -23,6 +23,8 @@ type Config struct {
 	Log   log.Log
 	Store store.Store
 	Topic string // the changelog
+	// Partitioner of the table's keys.
+	Partitioner record.Partitioner
 	// Space sets this copy apart in the store from other copies of the same
 	// changelog, such as the one of the task that owns it. It ends with a colon.
 	Space string
@@ -108,7 +110,7 @@ func (f *Follower) Open(ctx context.Context, now time.Time) error {
 
 func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, now time.Time) error {
 	name := record.Partition{Topic: f.cfg.Space + p.Topic, Number: p.Number}
-	kept, err := f.cfg.Store.Open(name, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: record.Partitioner})
+	kept, err := f.cfg.Store.Open(name, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: f.cfg.Partitioner.String()})
 	if err != nil {
 		return err
 	}
@@ -277,7 +279,7 @@ func (f *Follower) Get(dst, key []byte) ([]byte, bool, error) {
 	if tables == nil {
 		return dst, false, nil
 	}
-	return (*tables)[record.FNV(key, int32(len(*tables)))].Get(dst, key)
+	return (*tables)[f.cfg.Partitioner.Of(key, int32(len(*tables)))].Get(dst, key)
 }
 
 // Scan calls g for all rows at or after from, partition by partition, until it

@@ -39,7 +39,3 @@ type Record struct {
 	Value     []byte
 	Headers   []Header
 }
-
-// Partitioner names how [FNV] spreads keys over partitions. Stores remember it:
-// a table whose keys were spread in another way is another table.
-const Partitioner = "fnv-1a-32"

@@ -13,13 +13,13 @@ import (
 // which become records when the transaction is sealed. It belongs to one
 // goroutine at a time.
 type Sink struct {
-	partitions map[string]int32 // of each topic that may be written
-	builders   map[record.Partition]*output
-	order      []record.Partition // of the builders' first use, so that a seed replays
-	combiners  []Combiner         // by edge
-	touched    []*output          // in the current step
-	round      int32              // partition of the next record without key
-	bytes      int
+	topics    map[string]Topic // that may be written
+	builders  map[record.Partition]*output
+	order     []record.Partition // of the builders' first use, so that a seed replays
+	combiners []Combiner         // by edge
+	touched   []*output          // in the current step
+	round     int32              // partition of the next record without key
+	bytes     int
 }
 
 // An output is the builder of one partition.
@@ -43,10 +43,16 @@ type Combiner interface {
 	Reset()
 }
 
-// NewSink returns a sink for topics with the given numbers of partitions. It
-// has one combiner per edge, nil for edges that do not combine.
-func NewSink(partitions map[string]int32, combiners []Combiner) *Sink {
-	return &Sink{partitions: partitions, builders: map[record.Partition]*output{}, combiners: combiners}
+// A Topic is how keys are spread in a topic that may be written.
+type Topic struct {
+	Partitions  int32
+	Partitioner record.Partitioner
+}
+
+// NewSink returns a sink for topics by name. It has one combiner per edge, nil
+// for edges that do not combine.
+func NewSink(topics map[string]Topic, combiners []Combiner) *Sink {
+	return &Sink{topics: topics, builders: map[record.Partition]*output{}, combiners: combiners}
 }
 
 // Combiner returns the combiner of an edge, nil if there is none.
@@ -85,8 +91,8 @@ func sizeOf(key, value []byte, headers []record.Header) int {
 // partitions in turn. All bytes are copied. A record over [MaxRecord] is an
 // error, and one for a topic that the group does not know a [Fatal] one.
 func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []record.Header) error {
-	n := s.partitions[topic]
-	if n <= 0 {
+	to := s.topics[topic]
+	if to.Partitions <= 0 {
 		return &Fatal{fmt.Errorf("a step writes to topic %s, which its group does not know: name its edge in DefineGroup", topic)}
 	}
 	if err := CheckSize(topic, sizeOf(key, value, headers)); err != nil {
@@ -94,9 +100,9 @@ func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []
 	}
 	p := record.Partition{Topic: topic}
 	if key != nil {
-		p.Number = record.FNV(key, n)
+		p.Number = to.Partitioner.Of(key, to.Partitions)
 	} else {
-		s.round = (s.round + 1) % n
+		s.round = (s.round + 1) % to.Partitions
 		p.Number = s.round
 	}
 	s.append(p, key, value, timestamp, headers)

@@ -65,7 +65,7 @@ func (t *Thread) open(r *run, tab int, changelog record.Partition, extent log.Ra
 	if kept == nil {
 		var err error
 		kept, err = t.cfg.Store.Open(changelog, store.Identity{
-			LogID: t.cfg.Log.ID(), TopicID: topic.ID, Partitions: topic.Partitions, Partitioner: record.Partitioner,
+			LogID: t.cfg.Log.ID(), TopicID: topic.ID, Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(topic.Name).String(),
 		})
 		if err != nil {
 			return err

@@ -174,11 +174,11 @@ func New(cfg Config) *Thread {
 }
 
 func (t *Thread) newSink() *task.Sink {
-	counts := make(map[string]int32, len(t.cfg.Topics))
+	topics := make(map[string]task.Topic, len(t.cfg.Topics))
 	for name, topic := range t.cfg.Topics {
-		counts[name] = topic.Partitions
+		topics[name] = task.Topic{Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(name)}
 	}
-	return task.NewSink(counts, t.cfg.Program.Combiners())
+	return task.NewSink(topics, t.cfg.Program.Combiners())
 }
 
 // Ready returns channels that receive when Step may have something to do.

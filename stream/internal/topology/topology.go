@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
 // A Topology describes one group.
@@ -25,6 +27,9 @@ type Topology struct {
 	Tables  []Table
 	Lookups []string // topics of tables read whole, by any step
 	Outputs []string // topics written by steps
+	// Partitioners of the topics above, where it is not FNV. Owned tables have
+	// that of their sources and stand not here; see Partitioner.
+	Partitioners map[string]record.Partitioner
 }
 
 // A Source is something whose records are stepped: an input, or the loop.
@@ -121,6 +126,10 @@ func (t *Topology) Validate() error {
 			errs = append(errs, err)
 		}
 	}
+	for _, sub := range t.Subs() {
+		errs = append(errs, t.onePartitioner(sub))
+	}
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
 }
@@ -160,6 +169,30 @@ func (t *Topology) Partitions(sub Sub, counts map[string]int32) (int32, error) {
 		return 0, fmt.Errorf("group %s: none of the topics %s exists", t.Group, strings.Join(t.topics(sub), ", "))
 	}
 	return counts[first], nil
+}
+
+// Partitioner returns how the keys of a topic are spread over its partitions.
+func (t *Topology) Partitioner(topic string) record.Partitioner {
+	for _, sub := range t.Subs() {
+		for _, tab := range sub.Tables {
+			if t.Tables[tab].Owned && t.Tables[tab].Topic == topic {
+				return t.Partitioners[t.Sources[sub.Sources[0]].Topic]
+			}
+		}
+	}
+	return t.Partitioners[topic]
+}
+
+// onePartitioner refuses topics that are handled together and whose keys are
+// spread in different ways: what belongs to one key would not meet.
+func (t *Topology) onePartitioner(sub Sub) error {
+	first := t.Sources[sub.Sources[0]].Topic
+	for _, topic := range t.topics(sub) {
+		if a, b := t.Partitioner(first), t.Partitioner(topic); a != b {
+			return fmt.Errorf("topic %s is partitioned by %s and %s by %s, but group %s handles their records together", first, a, topic, b, t.Group)
+		}
+	}
+	return nil
 }
 
 func (t *Topology) topics(sub Sub) []string {
