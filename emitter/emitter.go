@@ -36,8 +36,15 @@ type Options struct {
 	// Stream are the options of the engine's emitter; Logger, Metrics and Now
 	// are used here as well.
 	Stream stream.EmitterOptions
+	// Server tells this source from others of its kind, in metrics and logs;
+	// empty if there is one of each kind.
+	Server string
 	// Track leaves out the posts that do not match; nil: none.
 	Track *post.Track
+	// MaxEditAge leaves out edits of posts that are older: nobody remembers
+	// what they said before. 0: no edit is too late, as in an archive, where
+	// all that happened to a post passes by within a short time.
+	MaxEditAge time.Duration
 	// Rate in messages per second; 0: as fast as it goes.
 	Rate float64
 	// Gate, if set, is called before anything is handed over, and returns when
@@ -52,6 +59,8 @@ type Options struct {
 // A Report tells what Run has done so far.
 type Report struct {
 	Source      string
+	Server      string
+	State       State
 	Progress    Progress
 	Messages    int64 // read
 	Sent        int64 // posts and deletes handed over
@@ -69,6 +78,8 @@ type Emitter struct {
 	count  counts
 	pace   pacer
 	stamp  time.Time // of records
+	began  time.Time
+	end    atomic.Pointer[State] // how it ended; nil: it has not
 
 	decoder  post.Decoder
 	post     post.Post
@@ -96,10 +107,11 @@ const (
 	skipTrack  skipReason = iota // the post does not match
 	skipNotice                   // it is no post
 	skipBefore                   // a notice in the input says so
+	skipLate                     // it edits a post that nobody remembers
 	skipReasons
 )
 
-var skipNames = [skipReasons]string{"track", "notice", "before"}
+var skipNames = [skipReasons]string{"track", "notice", "before", "late edit"}
 
 // New makes an emitter from a source to a topic.
 func New(l *stream.Log, topic string, source Source, o Options) (*Emitter, error) {
@@ -117,12 +129,20 @@ func New(l *stream.Log, topic string, source Source, o Options) (*Emitter, error
 		return nil, err
 	}
 	e := &Emitter{
-		o: o, source: source, out: out, batch: out.NewBatch(),
-		logger: o.Stream.Logger.With("source", source.Name()), pace: newPacer(o.Rate),
+		o: o, source: source, out: out, batch: out.NewBatch(), began: o.Stream.Now(),
+		logger: sourceLogger(o.Stream.Logger, source.Name(), o.Server), pace: newPacer(o.Rate),
 		decoder: post.Decoder{Text: o.Track != nil},
 	}
 	registerMetrics(o.Stream.Metrics, e)
 	return e, nil
+}
+
+func sourceLogger(l *slog.Logger, name, server string) *slog.Logger {
+	l = l.With("source", name)
+	if server != "" {
+		l = l.With("server", server)
+	}
+	return l
 }
 
 // Run reads the source until it ends, and returns when everything is
@@ -140,7 +160,7 @@ func (e *Emitter) Run(ctx context.Context) error {
 		return e.read(gctx)
 	})
 	err := g.Wait()
-	e.finish()
+	e.finish(err)
 	return err
 }
 
@@ -155,7 +175,13 @@ func (e *Emitter) read(ctx context.Context) error {
 }
 
 // finish tells the last of it.
-func (e *Emitter) finish() {
+func (e *Emitter) finish(err error) {
+	last := e.state()
+	last.Phase, last.Since = Ended, e.o.Stream.Now()
+	if err != nil {
+		last.Phase, last.Problem = Stopped, err.Error()
+	}
+	e.end.Store(&last)
 	if n := e.count.undecodable.Load(); n > 0 {
 		e.logger.Warn("messages could not be decoded; they are dead letters", "messages", n)
 	}
@@ -167,10 +193,21 @@ func (e *Emitter) finish() {
 // Report tells what Run has done so far. Safe for concurrent use.
 func (e *Emitter) Report() Report {
 	return Report{
-		Source: e.source.Name(), Progress: e.source.Progress(),
+		Source: e.source.Name(), Server: e.o.Server, State: e.state(), Progress: e.source.Progress(),
 		Messages: e.count.messages.Load(), Sent: e.count.sent.Load(),
 		Skipped: e.count.allSkipped(), Undecodable: e.count.undecodable.Load(),
 	}
+}
+
+// state is what a live source tells of itself, until it ends.
+func (e *Emitter) state() State {
+	if end := e.end.Load(); end != nil {
+		return *end
+	}
+	if live, ok := e.source.(Live); ok {
+		return live.State()
+	}
+	return State{Phase: Reading, Since: e.began}
 }
 
 // report tells what was done, now and then.
@@ -192,6 +229,11 @@ func (e *Emitter) report(ctx context.Context) error {
 }
 
 func (e *Emitter) logReport(r Report) {
+	if _, ok := e.source.(Live); ok {
+		e.logger.Info("emitting", "state", r.State.Phase, "peer", r.State.Peer, "reconnects", r.State.Reconnects,
+			"messages", r.Messages, "sent", r.Sent, "skipped", r.Skipped, "undecodable", r.Undecodable)
+		return
+	}
 	e.logger.Info("emitting", "done", r.Progress.Done, "total", r.Progress.Total, "unit", r.Progress.Unit,
 		"messages", r.Messages, "sent", r.Sent, "skipped", r.Skipped, "undecodable", r.Undecodable)
 }
@@ -266,11 +308,7 @@ func (e *Emitter) add(b Block, i int) error {
 	}
 	switch result.Kind {
 	case post.KindPost:
-		if !e.o.Track.Match(&e.post) {
-			e.skip(skipTrack)
-			return nil
-		}
-		return e.addPost()
+		return e.addTracked()
 	case post.KindDelete:
 		return e.addPost()
 	case post.KindSkipped:
@@ -280,6 +318,29 @@ func (e *Emitter) add(b Block, i int) error {
 		e.skip(skipNotice)
 		return nil
 	}
+}
+
+// addTracked adds the post, unless it is left out. An edit after which the
+// words that are looked for are gone takes the post away from those that count.
+func (e *Emitter) addTracked() error {
+	p := &e.post
+	switch {
+	case p.Op == post.Update && e.late(p):
+		e.skip(skipLate)
+		return nil
+	case e.o.Track.Match(p):
+		return e.addPost()
+	case p.Op == post.Update && len(p.ID) > 0:
+		*p = post.Post{Source: p.Source, ID: p.ID, Op: post.Delete}
+		return e.addPost()
+	}
+	e.skip(skipTrack)
+	return nil
+}
+
+// late tells whether nobody remembers what the post said before.
+func (e *Emitter) late(p *post.Post) bool {
+	return e.o.MaxEditAge > 0 && p.Time != 0 && e.stamp.Sub(time.UnixMilli(p.Time)) > e.o.MaxEditAge
 }
 
 func (e *Emitter) skip(why skipReason) {

@@ -14,7 +14,14 @@ func registerMetrics(r stream.Registerer, e *Emitter) {
 	if r == nil {
 		return
 	}
-	source := prometheus.Labels{"source": e.source.Name()}
+	labels := func(more ...string) prometheus.Labels {
+		l := prometheus.Labels{"source": e.source.Name(), "server": e.o.Server}
+		for i := 0; i < len(more); i += 2 {
+			l[more[i]] = more[i+1]
+		}
+		return l
+	}
+	source := labels()
 	counter := func(name, help string, labels prometheus.Labels, read func() int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "tagtide_source_" + name, Help: help, ConstLabels: labels,
@@ -27,7 +34,7 @@ func registerMetrics(r stream.Registerer, e *Emitter) {
 	}
 	for why, name := range skipNames {
 		collectors = append(collectors, counter("skipped_total", "Messages left out, by reason.",
-			prometheus.Labels{"source": e.source.Name(), "reason": name}, e.count.skipped[why].Load))
+			labels("reason", name), e.count.skipped[why].Load))
 	}
 	if e.source.Progress().Unit == "bytes" {
 		collectors = append(collectors,
@@ -37,7 +44,35 @@ func registerMetrics(r stream.Registerer, e *Emitter) {
 				Name: "tagtide_source_remaining_bytes", Help: "Bytes of the source that are to come.", ConstLabels: source,
 			}, func() float64 { p := e.source.Progress(); return float64(max(p.Total-p.Done, 0)) }))
 	}
+	if _, ok := e.source.(Live); ok {
+		collectors = append(collectors, liveMetrics(e, source)...)
+	}
 	registerAnew(r, collectors...)
+}
+
+// liveMetrics read what a live source tells of itself.
+func liveMetrics(e *Emitter, labels prometheus.Labels) []prometheus.Collector {
+	gauge := func(name, help string, read func(State) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tagtide_source_" + name, Help: help, ConstLabels: labels},
+			func() float64 { return read(e.state()) })
+	}
+	return []prometheus.Collector{
+		gauge("connected", "Whether the source is connected to its network: 1 or 0.", func(s State) float64 {
+			if s.Phase == Connected {
+				return 1
+			}
+			return 0
+		}),
+		gauge("last_heard_timestamp_seconds", "When anything came from the network last; 0: never.", func(s State) float64 {
+			if s.Heard.IsZero() {
+				return 0
+			}
+			return float64(s.Heard.UnixMilli()) / 1000
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tagtide_source_reconnects_total", Help: "Connections that were lost or could not be made.", ConstLabels: labels,
+		}, func() float64 { return float64(e.state().Reconnects) }),
+	}
 }
 
 // registerAnew registers collectors, each in the place of the one that is

@@ -75,14 +75,14 @@ const (
 )
 
 // A Live source reads from a network as long as it is let, and tells how that
-// goes.
+// goes. Its Run returns an error only for what a person has to mend.
 type Live interface {
 	Source
 	// State tells what the source is doing. Safe for concurrent use.
 	State() State
 }
 
-// A Phase is what a live source is doing.
+// A Phase is what a source is doing.
 type Phase string
 
 // The phases of a live source.
@@ -93,7 +93,14 @@ const (
 	Stopped    Phase = "stopped" // it will not go on by itself
 )
 
-// State is what a live source tells of itself.
+// The phases that an emitter adds: of sources that are not live, and of all
+// that have come to their end.
+const (
+	Reading Phase = "reading"
+	Ended   Phase = "ended"
+)
+
+// State is what a live source tells of itself, and an emitter of any source.
 type State struct {
 	Phase      Phase
 	Peer       string    // host or address that it is connected to, or tries to be
