@@ -16,17 +16,17 @@ type emitCmd struct {
 
 	InstanceID  string `help:"Name of this emitter, under which it remembers what it has read; two at once need one each." placeholder:"NAME"`
 	AdminListen string `help:"Address for metrics, health and profiles." placeholder:"HOST:PORT"`
-	Once        bool   `help:"End when the input is read: refuse a source that has no end."`
+	Once        bool   `help:"End when the input is read: refuse sources that have no end."`
 }
 
 // Help is shown by --help.
 func (c *emitCmd) Help() string {
-	return `Reads posts from a source into the input topic, each exactly once: where it has got to is committed with the posts, so the same command goes on after a stop or a crash. It ends when its source does.`
+	return `Reads posts from sources into the input topic, each exactly once: where it has got to is committed with the posts, so the same command goes on after a stop or a crash. Each source is read for itself: one that is down stops none of the others. It ends when its sources do.`
 }
 
 // Validate is called by the parser.
 func (c *emitCmd) Validate() error {
-	if c.Source == "none" {
+	if c.has(kindNone) {
 		return usagef("--source none leaves nothing to do")
 	}
 	if strings.Contains(c.InstanceID, "/") {
@@ -37,16 +37,13 @@ func (c *emitCmd) Validate() error {
 
 // Run does it.
 func (c *emitCmd) Run(ctx context.Context, s std, g *Globals) error {
-	if err := c.inputsThere(); err != nil {
+	if err := c.readable(); err != nil {
 		return err
 	}
 	p := part{role: "emit", topics: c.topicFlags, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
-		e := emitting{id: emitterID(c.Group), source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
-		if c.InstanceID != "" {
-			e.id += "-" + c.InstanceID
-		}
-		err := w.addEmitter(e, s)
-		return func(ctx context.Context) (bool, error) { return true, w.emitter.Run(ctx) }, err
+		e := emitting{source: &c.sourceFlags, names: c.nameFlags, instance: c.InstanceID, pace: c.paceFlags, topics: c.topicFlags}
+		err := w.addEmitters(e, s)
+		return func(ctx context.Context) (bool, error) { return true, w.emit(ctx) }, err
 	})
 }

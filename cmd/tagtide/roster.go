@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tagtide/tagtide/emitter"
 	"github.com/tagtide/tagtide/internal/roster"
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/codec"
@@ -117,17 +118,17 @@ func (n *news) told(what string, err error) {
 
 // report reports as long as its emitter lives, or until ctx ends.
 func (n *news) report(ctx context.Context) error {
-	emitter, err := stream.NewEmitter(n.log, n.topic, codec.JSON[roster.Instance](), n.o)
+	reports, err := stream.NewEmitter(n.log, n.topic, codec.JSON[roster.Instance](), n.o)
 	if err != nil {
 		return err
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
-	go func() { ended <- emitter.Run(work) }()
+	go func() { ended <- reports.Run(work) }()
 	tick := time.NewTicker(roster.Every)
 	defer tick.Stop()
 	for ctx.Err() == nil && err == nil {
-		err = n.say(ctx, emitter, n.now())
+		err = n.say(ctx, reports, n.now())
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -135,7 +136,7 @@ func (n *news) report(ctx context.Context) error {
 	}
 	last := n.now()
 	last.State = roster.Left
-	err = errors.Join(err, n.say(work, emitter, last))
+	err = errors.Join(err, n.say(work, reports, last))
 	stop()
 	return errors.Join(err, <-ended)
 }
@@ -152,7 +153,10 @@ func (n *news) say(ctx context.Context, e *stream.Emitter[roster.Instance], i ro
 
 // look tells what the parts are doing.
 func (w *works) look(i *roster.Instance) {
-	i.Tasks = []roster.Task{}
+	i.Sources, i.Tasks = []roster.Source{}, []roster.Task{}
+	for _, e := range w.emitters {
+		i.Sources = append(i.Sources, rosterSource(e.Report()))
+	}
 	if w.processor != nil {
 		for _, t := range slices.Concat(w.processor.Tasks(), w.processor.Standbys()) {
 			i.Tasks = append(i.Tasks, rosterTask(t))
@@ -165,6 +169,18 @@ func (w *works) look(i *roster.Instance) {
 			i.View.Lag = &f.Lag
 		}
 	}
+}
+
+func rosterSource(r emitter.Report) roster.Source {
+	source := roster.Source{
+		Source: r.Source, Server: r.Server, State: string(r.State.Phase), Since: r.State.Since.UTC(), Peer: r.State.Peer,
+		Heard: r.State.Heard.UTC(), Reconnects: r.State.Reconnects, Problem: r.State.Problem,
+		Messages: r.Messages, Posts: r.Sent, Skipped: r.Skipped, Bad: r.Undecodable,
+	}
+	if r.Progress.Total > 0 {
+		source.Progress = &roster.Progress{Done: r.Progress.Done, Total: r.Progress.Total, Unit: r.Progress.Unit}
+	}
+	return source
 }
 
 func rosterTask(t stream.TaskInfo) roster.Task {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/tagtide/tagtide/stream"
 )
@@ -41,7 +42,7 @@ func (c *runCmd) Run(ctx context.Context, s std, g *Globals) (err error) {
 	if c.Listen == "" && !c.Once {
 		c.Listen = "127.0.0.1:8080"
 	}
-	if err := c.inputsThere(); err != nil {
+	if err := c.readable(); err != nil {
 		return err
 	}
 	listeners, err := listen(map[string]string{"--listen": c.Listen, "--admin-listen": c.AdminListen})
@@ -70,7 +71,7 @@ func (c *runCmd) directory() (dir string, temporary bool, err error) {
 	switch {
 	case c.DataDir != "":
 		return c.DataDir, false, os.MkdirAll(c.DataDir, 0o755)
-	case c.Once || c.Source == "demo":
+	case c.Once || slices.Equal(c.Source, []string{kindDemo}):
 		dir, err = os.MkdirTemp("", "tagtide-")
 		return dir, true, err
 	}
@@ -121,23 +122,21 @@ func (c *runCmd) makeParts(w *works, dir string, s std) error {
 	if err := w.addView(state); err != nil {
 		return err
 	}
-	e := emitting{id: emitterID(c.Group), source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
+	e := emitting{source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags}
 	if embedded {
 		e.gate = (&backlog{log: w.log, graph: w.graph}).wait
 	}
-	return w.addEmitter(e, s)
+	return w.addEmitters(e, s)
 }
 
 // lead emits and, with --once, waits until all is counted, and tells.
 func (c *runCmd) lead(ctx context.Context, w *works, s std) (ended bool, err error) {
-	if w.emitter != nil {
-		err = w.emitter.Run(ctx)
-	}
+	err = w.emit(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return c.Once, err
-	case !c.Once && err == nil && w.emitter != nil:
-		w.logger.Info("the source has ended; what it had is being counted and served")
+	case !c.Once && err == nil && len(w.emitters) > 0:
+		w.logger.Info("all sources have ended; what they had is being counted and served")
 	}
 	if !c.Once {
 		return false, err

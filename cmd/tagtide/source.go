@@ -1,49 +1,71 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"os"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/tagtide/tagtide/emitter"
 	"github.com/tagtide/tagtide/emitter/archive"
-	"github.com/tagtide/tagtide/emitter/synth"
 	"github.com/tagtide/tagtide/post"
-	"github.com/tagtide/tagtide/stream"
 )
 
-// sourceNames are what --source takes.
-var sourceNames = []string{"demo", "file", "none"}
+// The kinds of sources: what --source takes.
+const (
+	kindDemo     = "demo"
+	kindFile     = "file"
+	kindBluesky  = "bluesky"
+	kindMastodon = "mastodon"
+	kindX        = "x"
+	kindNone     = "none"
+)
+
+var (
+	sourceNames = []string{kindDemo, kindFile, kindNone}
+	// liveNames are the sources that read from a network, without an end.
+	liveNames = []string{kindBluesky, kindMastodon, kindX}
+)
 
 // sourceFlags say where posts come from.
 type sourceFlags struct {
-	Source string   `help:"Where posts come from: demo (made up, no internet needed), file, or none." enum:"${sources}" default:"demo"`
-	Input  []string `help:"With --source file: a file or folder of JSON lines, plain or gzip, bzip2, zstd; - is standard input. Repeatable." sep:"none" placeholder:"PATH"`
-	Again  bool     `help:"With --source file: read files once more that were read before."`
-	Track  []string `help:"Only posts with all words of the phrase, or of another --track. Repeatable." sep:"none" placeholder:"PHRASE"`
-	Rate   *float64 `help:"Posts per second (default: demo 20, file as fast as it goes)." placeholder:"N"`
-	Posts  int64    `help:"With --source demo: stop after so many." placeholder:"N"`
-	Seed   uint64   `help:"With --source demo: the same seed gives the same posts." default:"1"`
+	Source    []string `help:"Where posts come from: ${sources}. Repeatable; demo is made up and needs no internet." enum:"${sources}" default:"demo" placeholder:"SOURCE"`
+	Input     []string `help:"file: a file or folder of posts, JSON lines or documents, plain or gzip, bzip2, zstd, tar, zip; - is standard input. Repeatable." sep:"none" placeholder:"PATH"`
+	Again     bool     `help:"file: read files once more that were read before."`
+	Server    []string `help:"mastodon: a server to read from, repeatable. bluesky, x: other ones than the public ones. With several sources: SOURCE=HOST." sep:"none" placeholder:"[SOURCE=]HOST"`
+	TokenFile []string `help:"mastodon, x: the file with the token. With several sources: SOURCE=FILE; with several Mastodon servers: HOST=FILE." sep:"none" placeholder:"[SOURCE=]FILE"`
+	Track     []string `help:"Only posts with all words of the phrase, or of another --track. Repeatable." sep:"none" placeholder:"PHRASE"`
+	Rate      *float64 `help:"demo, file: posts per second (default: demo 20, file as fast as it goes)." placeholder:"N"`
+	Posts     int64    `help:"demo: stop after so many." placeholder:"N"`
+	Seed      uint64   `help:"demo: the same seed gives the same posts." default:"1"`
+}
+
+func (f *sourceFlags) has(kind string) bool { return slices.Contains(f.Source, kind) }
+
+// live are the sources asked for that read from a network.
+func (f *sourceFlags) live() (kinds []string) {
+	for _, kind := range f.Source {
+		if slices.Contains(liveNames, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 func (f *sourceFlags) validate(once bool) error {
-	switch {
-	case f.Rate != nil && *f.Rate < 0:
-		return usagef("--rate must not be negative")
-	case f.Posts < 0:
-		return usagef("--posts must not be negative")
-	case f.Source == "file" && len(f.Input) == 0:
-		return usagef("--source file needs --input PATH")
-	case f.Source != "file" && (len(f.Input) > 0 || f.Again):
-		return usagef("--input and --again go with --source file, not with %s", f.Source)
-	case f.Source != "demo" && f.Posts > 0:
-		return usagef("--posts goes with --source demo, not with %s", f.Source)
-	case once && f.Source == "demo" && f.Posts == 0:
-		return usagef("--once with --source demo needs --posts N: the demo has no end")
+	for i, kind := range f.Source {
+		if slices.Contains(f.Source[:i], kind) {
+			return usagef("--source %s is there twice", kind)
+		}
+	}
+	if f.has(kindNone) && len(f.Source) > 1 {
+		return usagef("--source none goes with no other --source")
+	}
+	if err := f.validateMade(once); err != nil {
+		return err
+	}
+	if err := f.validateLive(once); err != nil {
+		return err
 	}
 	if _, err := post.NewTrack(f.Track...); err != nil {
 		return usagef("--track: %w", err)
@@ -51,9 +73,123 @@ func (f *sourceFlags) validate(once bool) error {
 	return nil
 }
 
-// inputsThere tells at once of inputs that cannot be read at all, before
-// anything is begun. What is found while reading is told at the end.
-func (f *sourceFlags) inputsThere() error {
+// validateMade finds what is wrong with the flags of the sources that have
+// nothing to do with a network.
+func (f *sourceFlags) validateMade(once bool) error {
+	asked := strings.Join(f.Source, ", ")
+	switch {
+	case f.Rate != nil && *f.Rate < 0:
+		return usagef("--rate must not be negative")
+	case f.Rate != nil && !f.has(kindDemo) && !f.has(kindFile):
+		return usagef("--rate goes with --source demo and file, not with %s", asked)
+	case f.Posts < 0:
+		return usagef("--posts must not be negative")
+	case f.has(kindFile) && len(f.Input) == 0:
+		return usagef("--source file needs --input PATH")
+	case !f.has(kindFile) && (len(f.Input) > 0 || f.Again):
+		return usagef("--input and --again go with --source file, not with %s", asked)
+	case !f.has(kindDemo) && f.Posts > 0:
+		return usagef("--posts goes with --source demo, not with %s", asked)
+	case once && f.has(kindDemo) && f.Posts == 0:
+		return usagef("--once with --source demo needs --posts N: the demo has no end")
+	}
+	return nil
+}
+
+// validateLive finds what is wrong with the flags of networks.
+func (f *sourceFlags) validateLive(once bool) error {
+	live := f.live()
+	if once && len(live) > 0 {
+		return usagef("--once needs sources that end: %s has no end", live[0])
+	}
+	servers, err := f.servers()
+	if err != nil {
+		return err
+	}
+	tokens, err := f.tokenFiles()
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.has(kindMastodon) && len(servers[kindMastodon]) == 0:
+		return usagef("--source mastodon needs --server HOST, such as mastodon.social")
+	case len(servers[kindX]) > 1:
+		return usagef("--source x takes one --server, not %d", len(servers[kindX]))
+	case f.has(kindX) && len(f.Track) == 0:
+		return usagef("--source x needs --track PHRASE: X sends, and charges for, what its rules match")
+	case f.has(kindX) && tokens[kindX] == "":
+		return usagef("--source x needs --token-file FILE, with the app's bearer token")
+	case tokens[kindBluesky] != "":
+		return usagef("--token-file goes with --source mastodon and x: bluesky needs no token")
+	case tokens[kindMastodon] != "" && len(servers[kindMastodon]) > 1:
+		return usagef("--token-file with several Mastodon servers: say which one's token it is, --token-file HOST=FILE")
+	}
+	return nil
+}
+
+// servers are the values of --server by source.
+func (f *sourceFlags) servers() (map[string][]string, error) {
+	of := map[string][]string{}
+	for _, value := range f.Server {
+		kind, server, err := f.owner("--server", value)
+		if err != nil {
+			return nil, err
+		}
+		if server == "" {
+			return nil, usagef("--server %s: names no server", value)
+		}
+		if slices.Contains(of[kind], server) {
+			return nil, usagef("--server %s is there twice", server)
+		}
+		of[kind] = append(of[kind], server)
+	}
+	return of, nil
+}
+
+// tokenFiles are the values of --token-file by source, or by server of Mastodon.
+func (f *sourceFlags) tokenFiles() (map[string]string, error) {
+	servers, err := f.servers()
+	if err != nil {
+		return nil, err
+	}
+	of := map[string]string{}
+	for _, value := range f.TokenFile {
+		owner, file, named := strings.Cut(value, "=")
+		if !named || !slices.Contains(servers[kindMastodon], owner) {
+			if owner, file, err = f.owner("--token-file", value); err != nil {
+				return nil, err
+			}
+		}
+		if file == "" || of[owner] != "" {
+			return nil, usagef("--token-file: one file for %s, please", owner)
+		}
+		of[owner] = file
+	}
+	return of, nil
+}
+
+// owner tells which source a value of --server or --token-file is for: the one
+// that it names, else the only one that it can be for.
+func (f *sourceFlags) owner(flag, value string) (kind, rest string, err error) {
+	live := f.live()
+	if name, rest, named := strings.Cut(value, "="); named && slices.Contains(liveNames, name) {
+		if !slices.Contains(live, name) {
+			return "", "", usagef("%s %s: there is no --source %s", flag, value, name)
+		}
+		return name, rest, nil
+	}
+	switch len(live) {
+	case 0:
+		return "", "", usagef("%s goes with --source %s, not with %s", flag, strings.Join(liveNames, ", "), strings.Join(f.Source, ", "))
+	case 1:
+		return live[0], value, nil
+	}
+	return "", "", usagef("%s %s: with several sources, say for which one it is: %s SOURCE=%s", flag, value, flag, value)
+}
+
+// readable tells at once of files that cannot be read at all, before anything
+// is begun. What is found while reading is told at the end.
+func (f *sourceFlags) readable() error {
 	for _, path := range f.Input {
 		if path == archive.Stdin {
 			continue
@@ -62,65 +198,40 @@ func (f *sourceFlags) inputsThere() error {
 			return fmt.Errorf("--input: %w", err)
 		}
 	}
-	return nil
+	_, err := f.tokens()
+	return err
 }
 
-// source makes the source, nil for none.
-func (f *sourceFlags) source(s std, logger *slog.Logger) (emitter.Source, error) {
-	switch f.Source {
-	case "file":
-		return archive.New(archive.Options{Paths: f.Input, Stdin: s.in, Again: f.Again, Logger: logger}), nil
-	case "demo":
-		return synth.New(synth.Options{Seed: f.Seed, Posts: f.Posts, Logger: logger}), nil
-	case "none":
-		return nil, nil
+// tokens reads the files with tokens. No error quotes what is in them.
+func (f *sourceFlags) tokens() (map[string]string, error) {
+	files, err := f.tokenFiles()
+	if err != nil {
+		return nil, err
 	}
-	return nil, usagef("--source %s: choose one of %s", f.Source, strings.Join(sourceNames, ", "))
+	tokens := map[string]string{}
+	for owner, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		token := strings.TrimSpace(string(data))
+		if token == "" || strings.ContainsAny(token, " \t\r\n") {
+			return nil, errors.New("--token-file: " + file + " does not hold one token and nothing else")
+		}
+		tokens[owner] = token
+	}
+	return tokens, nil
 }
 
-// rate is the pace in posts per second; 0 is as fast as it goes.
-func (f *sourceFlags) rate() float64 {
+// rate is the pace of a source in posts per second; 0 is as fast as it goes.
+func (f *sourceFlags) rate(kind string) float64 {
 	switch {
+	case slices.Contains(liveNames, kind):
+		return 0
 	case f.Rate != nil:
 		return *f.Rate
-	case f.Source == "demo":
+	case kind == kindDemo:
 		return 20
 	}
 	return 0
-}
-
-// backlog holds the emitter back while too much waits to be counted, so that
-// an input larger than memory and disk goes through.
-type backlog struct {
-	log   *stream.Log
-	graph *stream.GroupGraph
-
-	mu    sync.Mutex
-	asked time.Time
-}
-
-// The bound of what may wait, in records: a canonical post has 100 to 250
-// bytes, so that is less than 1 GiB. Dead letters are larger, but few.
-const maxWaiting = 4 << 20
-
-// wait returns when there is room.
-func (b *backlog) wait(ctx context.Context) error {
-	b.mu.Lock()
-	recent := time.Since(b.asked) < 100*time.Millisecond
-	if !recent {
-		b.asked = time.Now()
-	}
-	b.mu.Unlock()
-	for !recent {
-		n, err := stream.Backlog(ctx, b.log, b.graph)
-		if err != nil || n < maxWaiting {
-			return ctx.Err() // no answer is no reason to stop: sending will tell
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return nil
 }

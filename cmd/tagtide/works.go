@@ -15,7 +15,6 @@ import (
 
 	"github.com/tagtide/tagtide/api"
 	"github.com/tagtide/tagtide/emitter"
-	"github.com/tagtide/tagtide/post"
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/view"
 )
@@ -29,7 +28,7 @@ type works struct {
 	logger   *slog.Logger
 	open     []io.Closer // in the order they were opened
 
-	emitter   *emitter.Emitter
+	emitters  []*emitter.Emitter
 	processor *stream.Processor
 	view      *view.View
 	news      *news
@@ -41,10 +40,6 @@ func newWorks(role string, l *stream.Log, g *stream.GroupGraph, logger *slog.Log
 	w.news = newNews(role, w.look, logger)
 	return w
 }
-
-// emitterID names the emitter of a group for ever. Of two with one name the
-// later one fences the earlier; what one that was killed left open is settled so.
-func emitterID(group string) string { return group + "-emitter" }
 
 // close closes everything, the last opened first.
 func (w *works) close() error {
@@ -103,43 +98,6 @@ func (w *works) addProcessor(state *stream.State, m memberFlags, t topicFlags, p
 func (w *works) addView(state *stream.State) (err error) {
 	w.open = append(w.open, state)
 	w.view, err = view.New(w.log, w.graph, view.Options{State: state, Logger: w.logger, Metrics: w.registry})
-	return err
-}
-
-// An emitting is what an emitter is made from.
-type emitting struct {
-	id     string // under which it remembers what it has read
-	source *sourceFlags
-	names  nameFlags
-	pace   paceFlags
-	topics topicFlags
-	gate   func(context.Context) error // holds it back; nil: nothing does
-}
-
-// addEmitter adds an emitter, unless there is no source.
-func (w *works) addEmitter(e emitting, s std) error {
-	f := e.source
-	source, err := f.source(s, w.logger)
-	if err != nil || source == nil {
-		return err
-	}
-	o := emitter.Options{
-		Stream: stream.EmitterOptions{
-			ID: e.id, Cursors: stream.TableTopic(e.names.Group, "cursors"),
-			CommitInterval: e.pace.CommitInterval, NoCreate: !e.topics.CreateTopics, Partitions: e.topics.Partitions,
-			ReplicationFactor: e.topics.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
-		},
-		Rate: f.rate(), Gate: e.gate,
-	}
-	if len(f.Track) > 0 {
-		if o.Track, err = post.NewTrack(f.Track...); err != nil {
-			return err
-		}
-	}
-	if isTerminal(s.err) && f.Source == "file" {
-		o.Report = progressBar(s.err)
-	}
-	w.emitter, err = emitter.New(w.log, e.names.InputTopic, source, o)
 	return err
 }
 

@@ -49,8 +49,37 @@ type Instance struct {
 	// writes, by the reader's clock in what a Roster returns.
 	Seen  time.Time `json:"seen"`
 	State State     `json:"state"`
-	Tasks []Task    `json:"tasks"` // of a processor, in order, then its standbys
-	View  *View     `json:"view,omitempty"`
+	// Sources are those that its emitters read, in the order they were asked for.
+	Sources []Source `json:"sources"`
+	Tasks   []Task   `json:"tasks"` // of a processor, in order, then its standbys
+	View    *View    `json:"view,omitempty"`
+}
+
+// A Source is one that an instance reads posts from.
+type Source struct {
+	Source string `json:"source"`           // its kind
+	Server string `json:"server,omitempty"` // of several of its kind
+	// State of a network's is connecting, connected, waiting (to connect
+	// again); of others reading; of all, at the end, ended, or stopped if it
+	// will not go on unless somebody mends something.
+	State      string    `json:"state"`
+	Since      time.Time `json:"since"`              // it is in that state
+	Peer       string    `json:"peer,omitempty"`     // that it is connected to, or tries to be
+	Heard      time.Time `json:"heard,omitzero"`     // when anything came from there last
+	Reconnects int64     `json:"reconnects"`         // connections that were lost or could not be made
+	Problem    string    `json:"problem,omitempty"`  // why the last one was, or why it has stopped
+	Messages   int64     `json:"messages"`           // read since the start
+	Posts      int64     `json:"posts"`              // and deletes, of them, handed over
+	Skipped    int64     `json:"skipped"`            // left out
+	Bad        int64     `json:"undecodable"`        // handed over as they were
+	Progress   *Progress `json:"progress,omitempty"` // absent where there is no end
+}
+
+// Progress of a source that has an end.
+type Progress struct {
+	Done  int64  `json:"done"`
+	Total int64  `json:"total"`
+	Unit  string `json:"unit"` // of both: bytes or posts
 }
 
 // A Task is one that an instance works on.
