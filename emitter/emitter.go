@@ -63,7 +63,7 @@ type Report struct {
 	State       State
 	Progress    Progress
 	Messages    int64 // read
-	Sent        int64 // posts and deletes handed over
+	Sent        int64 // posts, edits and deletes handed over
 	Skipped     int64 // left out and told by a notice
 	Undecodable int64 // sent as they were
 }
@@ -308,8 +308,11 @@ func (e *Emitter) add(b Block, i int) error {
 	}
 	switch result.Kind {
 	case post.KindPost:
-		return e.addTracked()
-	case post.KindDelete:
+		for more := true; more && err == nil; more = e.decoder.Next(&e.post) {
+			err = e.addTracked()
+		}
+		return err
+	case post.KindDelete, post.KindAccount:
 		return e.addPost()
 	case post.KindSkipped:
 		e.count.skipped[skipBefore].Add(result.Skipped)
@@ -331,7 +334,7 @@ func (e *Emitter) addTracked() error {
 	case e.o.Track.Match(p):
 		return e.addPost()
 	case p.Op == post.Update && len(p.ID) > 0:
-		*p = post.Post{Source: p.Source, ID: p.ID, Op: post.Delete}
+		*p = post.Post{Source: p.Source, ID: p.ID, Alias: p.Alias, Op: post.Delete}
 		return e.addPost()
 	}
 	e.skip(skipTrack)
@@ -349,15 +352,20 @@ func (e *Emitter) skip(why skipReason) {
 }
 
 // addPost adds the post in its canonical form, under its key if it has one.
+// What happened to an account, or to a post of which only the alias is known,
+// may concern posts in any partition.
 func (e *Emitter) addPost() error {
-	e.val = post.Append(e.val[:0], &e.post)
-	e.key = post.AppendKey(e.key[:0], &e.post)
+	p := &e.post
+	e.val = post.Append(e.val[:0], p)
+	e.key = post.AppendKey(e.key[:0], p)
 	e.count.sent.Add(1)
-	key := e.key
-	if len(key) == 0 {
-		key = nil
+	switch {
+	case len(e.key) == 0:
+		return e.batch.AddAt(e.stamp, nil, e.val)
+	case p.Op == post.Gone, p.Op == post.Back, p.Op == post.Delete && len(p.ID) == 0:
+		return e.batch.AddAll(e.stamp, e.key, e.val)
 	}
-	return e.batch.AddAt(e.stamp, key, e.val)
+	return e.batch.AddAt(e.stamp, e.key, e.val)
 }
 
 // addValue adds a record without key.
