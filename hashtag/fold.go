@@ -3,7 +3,6 @@ package hashtag
 import (
 	"bytes"
 	"slices"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -16,11 +15,13 @@ import (
 // counted, and cannot make a record key, an index entry or a URL of absurd size.
 const MaxLen = 1024
 
-// Fold appends the key of tag to dst and returns the extended slice. It appends nothing if tag is empty, or if
-// tag or its key is longer than [MaxLen]. Each byte that is not UTF-8 counts as U+FFFD.
+// Fold appends the key of tag to dst and returns the extended slice. It appends nothing if tag is empty, if tag or
+// its key is longer than [MaxLen], or if there is a control character in it, a line's end, or an override of the
+// direction of writing: no network's own program writes those, and they would harm whoever prints the key. Each
+// byte that is not UTF-8 counts as U+FFFD.
 // tag is not kept and may not overlap the free capacity of dst. In steady state nothing is allocated.
 func Fold(dst, tag []byte) []byte {
-	if len(tag) > MaxLen {
+	if len(tag) > MaxLen || isHarmful(tag) {
 		return dst
 	}
 	n := len(dst)
@@ -30,7 +31,32 @@ func Fold(dst, tag []byte) []byte {
 	return dst
 }
 
-// FoldText is [Fold] without its bound, for text in which keys are looked for.
+// isHarmful reports whether tag has a character that must not be printed:
+//
+//	U+0000–001F, U+007F–009F    control characters       00–1F, 7F, C2 80–9F
+//	U+2028, U+2029              line, paragraph          E2 80 A8–A9
+//	U+202A–202E, U+2066–2069    direction of writing     E2 80 AA–AE, E2 81 A6–A9
+func isHarmful(tag []byte) bool {
+	for i, c := range tag {
+		switch {
+		case c < ' ' || c == 0x7F:
+			return true
+		case c < 0xC2:
+		case c == 0xC2:
+			if i+1 < len(tag) && 0x80 <= tag[i+1] && tag[i+1] <= 0x9F {
+				return true
+			}
+		case c == 0xE2 && i+2 < len(tag):
+			second, third := tag[i+1], tag[i+2]
+			if second == 0x80 && 0xA8 <= third && third <= 0xAE || second == 0x81 && 0xA6 <= third && third <= 0xA9 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// FoldText is [Fold] without its bounds, for text in which keys are looked for.
 func FoldText(dst, text []byte) []byte {
 	n := len(dst)
 	for _, c := range text {
@@ -83,13 +109,22 @@ func FoldString(tag string) string {
 }
 
 // Key is the key of a tag as a person types it, in a search box or a URL: space around it and one leading
-// hash sign, # or ＃, are dropped before folding. It is empty when no tag is left.
+// hash sign, # or ＃, are dropped before folding. A sign dressed up as an emoji (#️⃣) is part of the tag. It is empty
+// when no tag is left.
 func Key(param string) string {
-	tag := strings.TrimSpace(param)
-	if rest, found := strings.CutPrefix(tag, "＃"); found {
-		return FoldString(rest)
+	return string(Fold(make([]byte, 0, 64), TrimSign(bytes.TrimSpace([]byte(param)))))
+}
+
+// TrimSign is tag without the hash sign before it, if there is one that is not dressed up as an emoji.
+func TrimSign(tag []byte) []byte {
+	found, width := hashSign(tag, 0)
+	if !found {
+		return tag
 	}
-	return FoldString(strings.TrimPrefix(tag, "#"))
+	if r, _ := utf8.DecodeRune(tag[width:]); r == emojiStyle || r == keycap {
+		return tag
+	}
+	return tag[width:]
 }
 
 // caseFold is full case folding, not lower case: straße and STRASSE are one. It is stateless.

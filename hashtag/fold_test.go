@@ -15,6 +15,9 @@ import (
 // slowFold is the definition.
 func slowFold(tag string) string {
 	tag = string([]rune(tag)) // each stray byte is U+FFFD
+	if strings.ContainsFunc(tag, isHarmfulRune) {
+		return ""
+	}
 	var folded strings.Builder
 	for _, r := range norm.NFKC.String(tag) {
 		if !unicode.Is(unicode.Cherokee, r) {
@@ -26,6 +29,10 @@ func slowFold(tag string) string {
 		}
 	}
 	return norm.NFKC.String(folded.String())
+}
+
+func isHarmfulRune(r rune) bool {
+	return unicode.IsControl(r) || strings.ContainsRune("\u2028\u2029\u202A\u202B\u202C\u202D\u202E\u2066\u2067\u2068\u2069", r)
 }
 
 func TestFold(t *testing.T) {
@@ -50,6 +57,11 @@ func TestFold(t *testing.T) {
 		"ꮳꮃꭹ":         "ᏣᎳᎩ",
 		"ᏣᎳᎩ":         "ᏣᎳᎩ",
 		"a\xffB":      "a\ufffdb",
+		"a\nb":        "",
+		"a\u0085":     "",
+		"\u202Ecba":   "",
+		"a\xe2":       "a\ufffd",
+		"#️⃣Tag":      "#️⃣tag",
 	} {
 		if got := FoldString(tag); got != want {
 			t.Errorf("%q has the key %q, want %q", tag, got, want)
@@ -63,7 +75,7 @@ func TestKeyOfWhatIsTyped(t *testing.T) {
 			t.Errorf("%q has the key %q", typed, got)
 		}
 	}
-	for typed, want := range map[string]string{"": "", "#": "", "##a": "#a", "# a": " a"} {
+	for typed, want := range map[string]string{"": "", "#": "", "##a": "#a", "# a": " a", "#️⃣Tag": "#️⃣tag", "##️⃣Tag": "#️⃣tag", "\u200b": "\u200b"} {
 		if got := Key(typed); got != want {
 			t.Errorf("%q has the key %q, want %q", typed, got, want)
 		}
