@@ -2,7 +2,8 @@
 // hashtag.
 //
 //	tweets ─▶ post ─▶ each of its hashtags, +1 ─▶ hashtags-loop ─▶ count ─▶ hashtags-table
-//	           │       (summed per commit)        keyed by hashtag
+//	           │       (summed per commit)        keyed by hashtag  │
+//	           │                                                    └─▶ hashtags-spellings-table
 //	           └─▶ hashtags-totals-table: posts, uses, skipped, dead letters
 //
 // A post counts each of its hashtags once. What cannot be decoded goes to
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/tagtide/tagtide/internal/spelling"
 	"github.com/tagtide/tagtide/internal/totals"
 	"github.com/tagtide/tagtide/post"
 	"github.com/tagtide/tagtide/stream"
@@ -38,18 +40,20 @@ func Graph(o Options) *stream.GroupGraph {
 	}
 	g := &group{options: o}
 	g.counts = stream.Persist(codec.Int64)
+	g.spellings = stream.NamedTable(spelling.Table, spelling.Rows)
 	g.totals = stream.NamedTable(totals.Table, codec.Int64)
-	g.loop = stream.Loop(codec.Int64, g.count, g.counts).Combine(sum)
+	g.loop = stream.Loop(spelling.Changes, g.count, g.counts, g.spellings).Combine(spelling.Add)
 	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead).OnSkip(g.skip)
-	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.totals)
+	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.spellings, g.totals)
 }
 
 type group struct {
-	options Options
-	counts  *stream.Table[int64]
-	totals  *stream.Table[int64]
-	loop    *stream.LoopEdge[int64]
-	desks   sync.Pool // of *desk
+	options   Options
+	counts    *stream.Table[int64]
+	spellings *stream.Table[spelling.Row]
+	totals    *stream.Table[int64]
+	loop      *stream.LoopEdge[spelling.Change]
+	desks     sync.Pool // of *desk
 }
 
 // A desk is what one step works on: decoding keeps its scratch here.
@@ -78,7 +82,7 @@ func (g *group) post(ctx stream.Context, value []byte) error {
 	}
 	uses := d.uses.Of(&d.post)
 	for _, use := range uses {
-		if err := g.loop.Loopback(ctx, borrow(use.Key), 1); err != nil {
+		if err := g.use(ctx, use, 1); err != nil {
 			return err
 		}
 	}
@@ -88,16 +92,45 @@ func (g *group) post(ctx stream.Context, value []byte) error {
 	return g.add(ctx, totals.Posts, 1)
 }
 
-// count adds what was used to the hashtag of the key. Back at 0 it is gone.
-func (g *group) count(ctx stream.Context, uses int64) error {
-	n, _, err := g.counts.Value(ctx)
-	switch {
-	case err != nil:
+// use sends n uses of a hashtag in one spelling to its count; with -1 one is
+// taken back.
+func (g *group) use(ctx stream.Context, u post.Use, n int64) error {
+	return g.loop.Loopback(ctx, borrow(u.Key), spelling.Use(u.Key, u.Spelling, n))
+}
+
+// count adds what was used to the hashtag of the key. Back at 0 it is gone, and
+// its spellings with it.
+func (g *group) count(ctx stream.Context, change spelling.Change) error {
+	before, _, err := g.counts.Value(ctx)
+	if err != nil {
 		return err
-	case n+uses == 0:
+	}
+	if err := g.spell(ctx, before+change.Total, change); err != nil {
+		return err
+	}
+	switch {
+	case change.Total == 0:
+		return nil
+	case before+change.Total == 0:
 		return g.counts.Delete(ctx)
 	}
-	return g.counts.SetValue(ctx, n+uses)
+	return g.counts.SetValue(ctx, before+change.Total)
+}
+
+// spell keeps the spellings of a hashtag that has been used so often.
+func (g *group) spell(ctx stream.Context, uses int64, change spelling.Change) error {
+	row, _, err := g.spellings.Value(ctx)
+	if err != nil {
+		return err
+	}
+	next, changed := row.After(ctx.Key(), uses, change)
+	switch {
+	case !changed:
+		return nil
+	case next == spelling.Row{}:
+		return g.spellings.Delete(ctx)
+	}
+	return g.spellings.SetValue(ctx, next)
 }
 
 // dead counts a record that could not be decoded.
@@ -116,8 +149,6 @@ func (g *group) add(ctx stream.Context, row string, n int64) error {
 	}
 	return g.totals.Set(ctx, row, total+n)
 }
-
-func sum(a, b int64) int64 { return a + b }
 
 // borrow looks at bytes as a string, for a call that does not keep it.
 func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -56,13 +56,14 @@ var rooms = []room{
 	{path: "hashtag"},
 	{path: "post", may: words("hashtag")},
 	{path: "internal/ranking"},
+	{path: "internal/spelling", may: words("stream/codec"), tests: words("hashtag")},
 	{path: "internal/totals"},
 	{path: "internal/roster"},
 
 	// The way of a tweet.
 	{path: "emitter", may: words("stream stream/codec post hashtag"), tests: words("stream/streamtest")},
-	{path: "processor", may: words("stream stream/codec post hashtag internal/totals"), tests: words("stream/streamtest")},
-	{path: "view", may: words("stream stream/codec internal/ranking internal/totals"), tests: words("stream/streamtest")},
+	{path: "processor", may: words("stream stream/codec post hashtag internal/spelling internal/totals"), tests: words("stream/streamtest")},
+	{path: "view", may: words("stream stream/codec internal/ranking internal/spelling internal/totals"), tests: words("stream/streamtest")},
 	{path: "api", may: words("internal/ranking internal/roster hashtag")},
 
 	// Where they meet.
