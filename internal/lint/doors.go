@@ -26,6 +26,7 @@ var doors = []door{
 	{"github.com/cockroachdb/pebble", in("stream/internal/log/embedded", "stream/internal/store/pebblestore"),
 		"stream/internal/log/embedded and stream/internal/store/pebblestore",
 		"use the contracts stream/internal/log and stream/internal/store"},
+	{"github.com/coder/websocket", in("emitter/bluesky"), "emitter/bluesky", "listen through a source"},
 	{"github.com/gorilla/mux", in("api"), "api", "let api route"},
 	{"github.com/prometheus", either(tests, metrics), "files named metrics.go or …_metrics.go",
 		"count in the room's metrics.go, on the registerer that the caller gave"},
