@@ -41,7 +41,7 @@ func Graph(o Options) *stream.GroupGraph {
 	g := &group{options: o}
 	g.counts = stream.Persist(codec.Int64)
 	g.spellings = stream.NamedTable(spelling.Table, spelling.Rows)
-	g.totals = stream.NamedTable(totals.Table, codec.Int64)
+	g.totals = stream.NamedTable(totals.Table, codec.Int64).PerPartition()
 	g.loop = stream.Loop(spelling.Changes, g.count, g.counts, g.spellings).Combine(spelling.Add)
 	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead).OnSkip(g.skip)
 	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.spellings, g.totals)

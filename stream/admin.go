@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -35,7 +37,7 @@ func DescribeTopics(ctx context.Context, l *Log, names ...string) ([]TopicInfo, 
 	for _, t := range topics {
 		there[t.Name] = true
 		info := TopicInfo{Name: t.Name, Cleanup: cleanup(t.Cleanup), Retention: t.Retention}
-		ranges, err := newProbe(l.keeper, "", nil, nil).ends(ctx, t.Name)
+		_, ranges, err := newProbe(l.keeper, "", nil, nil).ends(ctx, t.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -145,6 +147,7 @@ func CreateTopics(ctx context.Context, l *Log, g *GroupGraph, o ProcessorOptions
 	if err := errors.Join(g.Validate(), o.validate()); err != nil {
 		return err
 	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
 	_, err := ensureGroupTopics(ctx, l.keeper, g, &o)
 	return err
 }

@@ -21,10 +21,19 @@ import (
 
 // assembly is a processor's machines, put together and not yet running.
 type assembly struct {
-	graph    *GroupGraph
-	instance *instance.Instance
-	threads  []*thread.Thread
-	lookups  []*follow.Follower
+	graph     *GroupGraph
+	beginning *beginning
+	instance  *instance.Instance
+	threads   []*thread.Thread
+	lookups   []*follow.Follower
+}
+
+// join joins the group, once it has begun.
+func (a *assembly) join(ctx context.Context) error {
+	if err := a.beginning.run(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return a.instance.Join(ctx)
 }
 
 // hooks are what whoever runs an assembly wants to hear.
@@ -38,14 +47,15 @@ type hooks struct {
 // assemble makes a processor's machines. They have not joined the group, and
 // read nothing yet.
 func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *ProcessorOptions, h hooks) (*assembly, error) {
-	topics, err := ensureGroupTopics(ctx, l, g, o)
+	all, err := ensureGroupTopics(ctx, l, g, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := samePartitions(l, state.tables, topics); err != nil {
+	if err := samePartitions(l, state.tables, &g.topology, all); err != nil {
 		return nil, err
 	}
-	a := &assembly{graph: g}
+	topics := thread.NewTopics(all)
+	a := &assembly{graph: g, beginning: &beginning{log: l, graph: &g.topology, start: thread.Start(o.Start), topics: topics}}
 	program := g.program(o.OnFailure)
 	for _, lookup := range g.lookups {
 		f := follow.New(follow.Config{Log: l, Store: state.tables, Topic: lookup.topic, Partitioner: lookup.partitioner, Space: "lookup:", Logger: o.Logger})
@@ -69,21 +79,23 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 			Log: l, Store: state.tables, Topology: &g.topology, Program: program, Topics: topics,
 			TransactionalID: thread.ID(g.Group(), id, n), Retired: retired, Near: o.NearRecords,
 			Begun: begun, CommitInterval: o.CommitInterval, MaxStaged: max(1, o.MaxStagedBytes/o.Threads),
-			CacheBytes: o.CacheBytes / countTasks(&g.topology, topics),
+			CacheBytes: o.CacheBytes / countTasks(&g.topology, all),
 			Start:      thread.Start(o.Start), Failure: failure, PurgeInputs: o.PurgeInputs,
 			Runner: h.runner(n), Logger: o.Logger, Wake: func() { h.wake(n) }, Changed: h.changed, Committed: h.committed,
 		}))
 	}
-	tasks, err := groupTasks(&g.topology, topics)
+	tasks, err := groupTasks(&g.topology, all)
 	if err != nil {
 		return nil, err
 	}
+	grow := &growth{log: l, graph: &g.topology, opts: o, topics: topics}
 	a.instance = instance.New(instance.Config{
 		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout, Topics: sourceTopics(&g.topology)},
 		Shape: groupShape(&g.topology, tasks, o), Threads: a.threads, Instance: id, Endpoint: o.Endpoint,
 		Lags: func(ctx context.Context) (map[assign.Task]int64, error) {
-			return storeLags(ctx, l, state.tables, &g.topology, topics, tasks)
+			return storeLags(ctx, l, state.tables, &g.topology, topics.All())
 		},
+		Look:   grow.look,
 		Runner: h.runner(-1), Logger: o.Logger,
 	})
 	return a, nil
@@ -97,19 +109,23 @@ func sourceTopics(t *topology.Topology) (names []string) {
 	return names
 }
 
-// samePartitions refuses topics that have got more partitions since the local
-// tables were made: their keys are spread anew, and what was counted under one
-// would be counted again from nothing in another partition.
-func samePartitions(l log.Log, s store.Store, topics map[string]log.Topic) error {
+// samePartitions refuses tables that have got more partitions since they were
+// made here: their keys are spread anew, and what was counted under one would be
+// counted again from nothing in another partition.
+func samePartitions(l log.Log, s store.Store, t *topology.Topology, topics map[string]log.Topic) error {
 	infos, err := s.Tables()
 	if err != nil {
 		return fmt.Errorf("list local tables: %w", err)
 	}
+	keyed := map[string]bool{}
+	for _, tab := range t.Tables {
+		keyed[tab.Topic] = !tab.PerPartition
+	}
 	for _, i := range infos {
-		t, ours := topics[i.Changelog.Topic]
-		if ours && i.Identity.LogID == l.ID() && i.Identity.TopicID == t.ID && i.Identity.Partitions != t.Partitions {
+		topic := topics[i.Changelog.Topic]
+		if keyed[topic.Name] && i.Identity.LogID == l.ID() && i.Identity.TopicID == topic.ID && i.Identity.Partitions != topic.Partitions {
 			return fmt.Errorf("topic %s has %d partitions, and had %d when its local tables were made: its keys belong to other partitions now, so the group must begin anew: use reset",
-				t.Name, t.Partitions, i.Identity.Partitions)
+				topic.Name, topic.Partitions, i.Identity.Partitions)
 		}
 	}
 	return nil
@@ -126,8 +142,12 @@ func groupShape(t *topology.Topology, tasks []assign.Task, o *ProcessorOptions) 
 
 // storeLags tells how many records the tables that lie in a store lack, by task.
 // A table that is not there, or not of this changelog, lacks them all.
-func storeLags(ctx context.Context, l log.Log, s store.Store, t *topology.Topology, topics map[string]log.Topic, tasks []assign.Task) (map[assign.Task]int64, error) {
+func storeLags(ctx context.Context, l log.Log, s store.Store, t *topology.Topology, topics map[string]log.Topic) (map[assign.Task]int64, error) {
 	infos, err := s.Tables()
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := groupTasks(t, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -178,21 +198,15 @@ func (g *GroupGraph) program(byDefault OnFailure) thread.Program {
 
 // groupTasks lists the tasks of the whole group.
 func groupTasks(t *topology.Topology, topics map[string]log.Topic) ([]assign.Task, error) {
-	counts := map[string]int32{}
-	for name, topic := range topics {
-		counts[name] = topic.Partitions
-	}
-	var tasks []assign.Task
-	for n, sub := range t.Subs() {
-		partitions, err := t.Partitions(sub, counts)
+	var partitions []int32
+	for _, sub := range t.Subs() {
+		n, err := t.Partitions(sub, countsOf(topics))
 		if err != nil {
 			return nil, err
 		}
-		for p := range partitions {
-			tasks = append(tasks, assign.Task{Sub: int32(n), Partition: p})
-		}
+		partitions = append(partitions, n)
 	}
-	return tasks, nil
+	return assign.Tasks(partitions), nil
 }
 
 func countTasks(t *topology.Topology, topics map[string]log.Topic) int {

@@ -69,8 +69,8 @@ func (d *Driver) wire(heartbeat time.Duration) {
 			return false, now.Add(time.Millisecond), nil
 		}
 		if !d.assembly.instance.Joined() {
-			err := d.assembly.instance.Join(ctx)
-			if err == nil {
+			err := d.assembly.join(ctx)
+			if d.assembly.instance.Joined() {
 				member.ready = append(member.ready, d.assembly.instance.Ready())
 			}
 			return true, time.Time{}, err
@@ -108,7 +108,11 @@ func followerStep(f *follow.Follower) func(context.Context, time.Time) (bool, ti
 			opened = true
 			return true, time.Time{}, f.Open(ctx, now)
 		}
-		return f.Step(now)
+		busy, wake, err := f.Step(now)
+		if err == nil {
+			err = f.Look(ctx, now)
+		}
+		return busy, wake, err
 	}
 }
 
@@ -179,7 +183,8 @@ func (d *Driver) Wake() time.Time {
 // A DriverJob is what a thread asked to be done beside it. It has one or more
 // phases; a crash may come before, between and after them.
 type DriverJob struct {
-	// Name of what it is: commit, restore, prepare, producer, purge, free, lags.
+	// Name of what it is: commit, restore, prepare, producer, purge, free, lags,
+	// look.
 	Name string
 	// Thread that it belongs to; -1 for the membership.
 	Thread int

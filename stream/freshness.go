@@ -53,15 +53,11 @@ const disconnectedAfter = 5 * time.Second
 // measureTimeout bounds one measurement: one that hangs must not pass for news.
 const measureTimeout = time.Second
 
-// describeEvery is for how many measurements the numbers of partitions are
-// taken for granted. Not a time: a simulation must make the same calls again.
-const describeEvery = 64
-
 // A probe measures lag in the background, so that no reader of a view waits
 // for the log.
 //
-// Invariant: it reads in the way of the data, first ends, then positions, from
-// the inputs to the view. In another order a record that hops between two
+// Invariant: it reads in the way of the data, first how many partitions there
+// are, then ends, then positions, from the inputs to the view. In another order a record that hops between two
 // reads would be in neither count, and lag would show a 0 that is not true. And
 // ends are ends, not where committed reading ends: behind an open transaction
 // there may be committed records of others, which a Kafka broker hides until
@@ -71,9 +67,6 @@ type probe struct {
 	table string
 	graph *GroupGraph
 	next  func() []int64 // of the view, by partition; nil before it has any
-
-	partitions map[string][]record.Partition // by topic, as last described; of the goroutine that measures
-	measured   int                           // measurements since partitions was begun
 
 	mu     sync.Mutex
 	result Freshness
@@ -129,14 +122,6 @@ func (p *probe) set(f Freshness) {
 func (p *probe) measure(ctx context.Context) (lag int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
-	if p.measured++; p.measured > describeEvery {
-		p.partitions, p.measured = nil, 1
-	}
-	defer func() {
-		if err != nil {
-			p.partitions = nil // a topic may have gone, or be another now
-		}
-	}()
 	for _, topic := range p.upstream() {
 		n, err := p.behind(ctx, topic)
 		if err != nil {
@@ -144,15 +129,17 @@ func (p *probe) measure(ctx context.Context) (lag int64, err error) {
 		}
 		lag += n
 	}
-	ends, err := p.ends(ctx, p.table)
+	_, ends, err := p.ends(ctx, p.table)
 	if err != nil {
 		return 0, err
 	}
 	next := p.next()
 	for i, end := range ends {
+		at := end.Start // of a partition that the view does not follow yet
 		if i < len(next) {
-			lag += max(0, end.End-next[i])
+			at = next[i]
 		}
+		lag += max(0, end.End-at)
 	}
 	return lag, nil
 }
@@ -175,11 +162,10 @@ func (p *probe) upstream() []string {
 
 // behind counts the positions of a topic that the group has not committed.
 func (p *probe) behind(ctx context.Context, topic string) (int64, error) {
-	ends, err := p.ends(ctx, topic)
+	partitions, ends, err := p.ends(ctx, topic)
 	if err != nil {
 		return 0, err
 	}
-	partitions := p.partitions[topic]
 	positions, err := p.stablePositions(ctx, partitions)
 	if err != nil {
 		return 0, err
@@ -211,42 +197,27 @@ func (p *probe) stablePositions(ctx context.Context, partitions []record.Partiti
 	}
 }
 
-// ends returns the extents of a topic's partitions, in their order.
-func (p *probe) ends(ctx context.Context, topic string) ([]log.Range, error) {
-	partitions, err := p.describe(ctx, topic)
+// ends returns a topic's partitions, as many as there are now, and their
+// extents, in order.
+func (p *probe) ends(ctx context.Context, topic string) ([]record.Partition, []log.Range, error) {
+	counts, err := p.log.Partitions(ctx, topic)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if counts[topic] == 0 {
+		return nil, nil, fmt.Errorf("%w: %s", log.ErrUnknownTopic, topic)
+	}
+	partitions := make([]record.Partition, counts[topic])
+	for n := range partitions {
+		partitions[n] = record.Partition{Topic: topic, Number: int32(n)}
 	}
 	extents, err := p.log.Ends(ctx, partitions...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ranges := make([]log.Range, len(partitions))
 	for n, partition := range partitions {
 		ranges[n] = extents[partition]
 	}
-	return ranges, nil
-}
-
-// describe lists a topic's partitions, in order.
-func (p *probe) describe(ctx context.Context, topic string) ([]record.Partition, error) {
-	if partitions, ok := p.partitions[topic]; ok {
-		return partitions, nil
-	}
-	topics, err := p.log.Topics(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	if len(topics) == 0 {
-		return nil, fmt.Errorf("%w: %s", log.ErrUnknownTopic, topic)
-	}
-	partitions := make([]record.Partition, topics[0].Partitions)
-	for n := range partitions {
-		partitions[n] = record.Partition{Topic: topic, Number: int32(n)}
-	}
-	if p.partitions == nil {
-		p.partitions = map[string][]record.Partition{}
-	}
-	p.partitions[topic] = partitions
-	return partitions, nil
+	return partitions, ranges, nil
 }

@@ -209,7 +209,7 @@ func (p *Processor) lead(ctx context.Context, a *assembly, w wakeups) error {
 	followers, err := p.follow(ctx, a, failed)
 	defer followers()
 	if err == nil && ctx.Err() == nil { // else no task may run: lookups are missing
-		err = a.instance.Join(ctx)
+		err = a.join(ctx)
 	}
 	if a.instance.Joined() {
 		for n, t := range a.threads {
@@ -352,6 +352,9 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 	for ctx.Err() == nil {
 		now := time.Now()
 		busy, wake, err := f.Step(now)
+		if err == nil {
+			err = f.Look(ctx, now)
+		}
 		if err != nil {
 			return err
 		}
@@ -362,8 +365,8 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 		if busy {
 			continue
 		}
-		if wake.IsZero() {
-			wake = now.Add(time.Minute)
+		if look := now.Add(follow.LookEvery); wake.IsZero() || look.Before(wake) {
+			wake = look
 		}
 		timer.Reset(wake.Sub(now))
 		select {

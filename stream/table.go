@@ -21,6 +21,8 @@ type tableEdge struct {
 	name  string // of a further table; "" for the group's own
 	topic string
 	owned bool
+	// perPartition as in topology.Table.
+	perPartition bool
 
 	partitioner Partitioner // of a joined one
 }
@@ -33,6 +35,20 @@ func Persist[V any](c codec.Codec[V]) *Table[V] {
 // NamedTable makes a further table of the group, topic GROUP-name-table.
 func NamedTable[V any](name string, c codec.Codec[V]) *Table[V] {
 	return &Table[V]{tableEdge: tableEdge{owned: true, name: name}, codec: c}
+}
+
+// PerPartition tells that the table's rows belong to the partition of the
+// record that wrote them, whatever their keys: totals of each partition, say.
+// Then partitions can be added to the inputs of its steps, also while the group
+// runs: the table's topic is given as many, and no row has to move. Keys of a
+// table without it belong to partitions by their hash, so that its inputs keep
+// the number they began with. It comes before DefineGroup.
+func (t *Table[V]) PerPartition() *Table[V] {
+	if t.graph != nil {
+		t.graph.fail("PerPartition of the table %s comes too late: call it before DefineGroup", t.topic)
+	}
+	t.perPartition = true
+	return t
 }
 
 // Join makes another group's table readable for steps whose records are
@@ -49,6 +65,8 @@ func (e *tableEdge) addTo(g *GroupGraph) {
 		return
 	}
 	switch {
+	case !e.owned && e.perPartition:
+		g.fail("the table %s is joined: how its rows are spread is its own group's affair", e.topic)
 	case !e.owned:
 		g.spread(e.topic, e.partitioner)
 	case e.partitioner != FNV:
@@ -62,7 +80,7 @@ func (e *tableEdge) addTo(g *GroupGraph) {
 		e.topic = topology.NamedTable(g.topology.Group, e.name)
 	}
 	e.index = len(g.topology.Tables)
-	g.topology.Tables = append(g.topology.Tables, topology.Table{Topic: e.topic, Owned: e.owned})
+	g.topology.Tables = append(g.topology.Tables, topology.Table{Topic: e.topic, Owned: e.owned, PerPartition: e.perPartition})
 }
 
 // Topic returns the table's topic, once it is part of a group.
@@ -96,7 +114,8 @@ func (t *Table[V]) Get(ctx Context, key string) (value V, ok bool, err error) {
 
 // Set writes under a key, in the partition of the record being handled. Unless
 // the key belongs there by its hash, readers of the topic cannot find it by
-// key; that is right for totals of a partition, say. It copies key.
+// key; that is right for totals of a partition, say, see [Table.PerPartition].
+// It copies key.
 func (t *Table[V]) Set(ctx Context, key string, value V) error {
 	if err := t.writable(ctx); err != nil {
 		return err

@@ -38,7 +38,7 @@ func ensureGroupTopics(ctx context.Context, l log.Log, g *GroupGraph, o *Process
 		return nil, err
 	}
 	for _, sub := range t.Subs() {
-		if err := ensureSub(t, sub, topics, o, ensure); err != nil {
+		if err := ensureSub(ctx, l, t, sub, topics, o, ensure); err != nil {
 			return nil, err
 		}
 	}
@@ -83,12 +83,8 @@ func foreignTopics(t *topology.Topology, o *ProcessorOptions, ensure func(log.To
 
 // ensureSub makes sure of the group's own topics in one sub-topology: with as
 // many partitions as its inputs or, for one that only has the loop, as asked for.
-func ensureSub(t *topology.Topology, sub topology.Sub, topics map[string]log.Topic, o *ProcessorOptions, ensure func(log.Topic, bool) error) error {
-	counts := map[string]int32{}
-	for name, topic := range topics {
-		counts[name] = topic.Partitions
-	}
-	partitions, err := t.Partitions(sub, counts)
+func ensureSub(ctx context.Context, l log.Log, t *topology.Topology, sub topology.Sub, topics map[string]log.Topic, o *ProcessorOptions, ensure func(log.Topic, bool) error) error {
+	partitions, err := t.Partitions(sub, countsOf(topics))
 	if err != nil {
 		if onlyLoop := len(sub.Sources) == 1 && t.Sources[sub.Sources[0]].Loop; !onlyLoop {
 			return err
@@ -109,6 +105,9 @@ func ensureSub(t *topology.Topology, sub topology.Sub, topics map[string]log.Top
 			}
 		}
 	}
+	if partitions, err = t.Partitions(sub, countsOf(topics)); err != nil {
+		return err
+	}
 	for _, i := range sub.Tables {
 		if !t.Tables[i].Owned {
 			continue
@@ -121,7 +120,37 @@ func ensureSub(t *topology.Topology, sub topology.Sub, topics map[string]log.Top
 			return fmt.Errorf("topic %s holds a table but is not compacted: set cleanup.policy=compact", want.Name)
 		}
 	}
+	return widen(ctx, l, t, sub, topics, o)
+}
+
+// widen gives tables whose rows belong to partitions as many of them as the
+// sources of their sub-topology have, and checks that all others fit.
+func widen(ctx context.Context, l log.Log, t *topology.Topology, sub topology.Sub, topics map[string]log.Topic, o *ProcessorOptions) error {
+	short, want, err := t.Short(sub, countsOf(topics))
+	if err != nil {
+		return err
+	}
+	for _, name := range short {
+		topic := topics[name]
+		if o.NoCreate {
+			return fmt.Errorf("topic %s has %d partitions, and what it is counted from has %d: it needs as many and may not be given them, so add them by hand", name, topic.Partitions, want)
+		}
+		if err := l.AddPartitions(ctx, name, want); err != nil {
+			return err
+		}
+		o.Logger.Info("what a table is counted from has more partitions now: so has the table", "topic", name, "had", topic.Partitions, "has", want)
+		topic.Partitions = want
+		topics[name] = topic
+	}
 	return nil
+}
+
+func countsOf(topics map[string]log.Topic) map[string]int32 {
+	counts := make(map[string]int32, len(topics))
+	for name, topic := range topics {
+		counts[name] = topic.Partitions
+	}
+	return counts
 }
 
 // widest is the number of partitions of the group's widest input.

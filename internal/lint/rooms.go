@@ -47,7 +47,7 @@ var rooms = []room{
 	{path: "stream/internal/thread", may: words(`stream/internal/record stream/internal/log stream/internal/store
 		stream/internal/topology stream/internal/assign stream/internal/table stream/internal/task`),
 		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
-	{path: "stream/internal/instance", may: words("stream/internal/log stream/internal/assign stream/internal/thread"),
+	{path: "stream/internal/instance", may: words("stream/internal/log stream/internal/topology stream/internal/assign stream/internal/thread"),
 		tests: words("stream/internal/log/embedded stream/internal/store/memstore")},
 	{path: "stream", may: words("stream/internal stream/codec"), tests: words("stream/streamtest")},
 	{path: "stream/streamtest", may: words("stream stream/codec stream/internal")},

@@ -26,6 +26,7 @@ const (
 	actKillView
 	actKillEmitter
 	actSkew
+	actGrow
 	actKinds
 )
 
@@ -113,10 +114,30 @@ func (w *world) actWorld(kind int) {
 		if err := w.log.Compact(w.ctx); !w.dead {
 			w.must(err, "compact")
 		}
+	case actGrow:
+		w.grow()
 	case actPowerLoss:
 		if w.depth == 0 {
 			w.powerLoss()
 		}
+	}
+}
+
+// maxInputs is how many partitions the input gets at most.
+const maxInputs = 7
+
+// grow adds partitions to the input, unless a table is spread by key as it is.
+func (w *world) grow() {
+	n := w.conf.inputs + 1 + w.rng.Int32N(2)
+	if w.conf.shape.joined || n > maxInputs {
+		return
+	}
+	w.tracef("the input gets %d partitions", n)
+	w.happened["partitions added"]++
+	err := w.log.AddPartitions(w.ctx, simInput, n)
+	if !w.dead {
+		w.must(err, "add partitions")
+		w.conf.inputs = n
 	}
 }
 

@@ -103,7 +103,7 @@ func (c *conf) drawWeights(rng *rand.Rand) {
 		actTime: 60 + rng.IntN(100), actStart: 20, actForeign: rare(20), actLag: rare(10),
 		actKill: rare(15), actStop: rare(10), actFreeze: rare(15), actOrphan: 20,
 		actLong: rare(25), actJump: rare(3), actPowerLoss: rare(4), actCompact: rare(10), actVisit: rare(8),
-		actKillView: rare(8), actKillEmitter: rare(8), actSkew: rare(6),
+		actKillView: rare(8), actKillEmitter: rare(8), actSkew: rare(6), actGrow: rare(3),
 	}
 }
 

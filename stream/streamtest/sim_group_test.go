@@ -165,7 +165,7 @@ func newSimGraph(s shape) *simGraph {
 	var edges []stream.Edge
 	inputTables, loopTables := []stream.Stateful{}, []stream.Stateful{t.counts}
 	if s.totals {
-		t.totals = stream.NamedTable("totals", foldCodec{})
+		t.totals = stream.NamedTable("totals", foldCodec{}).PerPartition()
 		inputTables = append(inputTables, t.totals)
 	}
 	if s.audit {

@@ -56,6 +56,7 @@ func (w *world) checkPlan(members []log.MemberInfo, assignments map[string][]byt
 		all = append(all, p)
 	}
 	w.checkGiven(all)
+	tasks := w.known(all)
 	for _, p := range all {
 		w.trace = fmt.Appendf(w.trace, "            plan: %s has %v, follows %v, lacks %v, is given %v, releases %v, follows %v, warms up %v\n",
 			p.id, p.owns, p.report.Follows, p.report.Lags, p.order.Tasks, p.order.Release, p.order.Follow, p.order.WarmUps)
@@ -63,10 +64,42 @@ func (w *world) checkPlan(members []log.MemberInfo, assignments map[string][]byt
 		w.happened["plan: standby or warm-up"] += len(p.order.Follow)
 		w.happened["plan: task moves"] += len(p.order.Release)
 		kept := len(p.order.Tasks)
-		if share := w.tasks() * p.report.Threads / threads; len(p.order.Release) > 0 && kept < share-1 && !w.claimedTwice(all) {
+		if share := tasks * p.report.Threads / threads; len(p.order.Release) > 0 && kept < share-1 && !w.claimedTwice(all) {
 			w.notice("I10", "%s has to release %v and keeps %d tasks, its share is %d", p.id, p.order.Release, kept, share)
 		}
 	}
+}
+
+// known is how many tasks the members know of. While they do not know of the
+// same ones, nothing moves, and nobody is given what he does not know of.
+func (w *world) known(all []party) (tasks int) {
+	agreed := true
+	var partitions []int32
+	for i, p := range all {
+		knows := p.report.Partitions
+		agreed = agreed && slices.Equal(knows, all[0].report.Partitions)
+		if tasks = max(tasks, len(assign.Tasks(knows))); i == 0 || len(assign.Tasks(knows)) == tasks {
+			partitions = knows
+		}
+		for _, t := range slices.Concat(p.order.Tasks, p.order.Follow) {
+			if t.Partition >= knows[t.Sub] && !slices.Contains(p.owns, t) {
+				w.notice("I8", "%s is given %s, and knows of %v partitions", p.id, t, knows)
+			}
+		}
+	}
+	if agreed {
+		return tasks
+	}
+	w.happened["plan: not all know of all partitions"]++
+	for _, p := range all {
+		if !slices.Equal(p.order.Partitions, partitions) {
+			w.notice("I8", "%s is told of %v partitions, and there are %v", p.id, p.order.Partitions, partitions)
+		}
+		if len(p.order.Release) > 0 && !w.claimedTwice(all) {
+			w.notice("I10", "%s has to release %v while not all know of all partitions", p.id, p.order.Release)
+		}
+	}
+	return tasks
 }
 
 func (w *world) checkGiven(all []party) {

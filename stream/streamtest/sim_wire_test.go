@@ -46,6 +46,22 @@ func (l *wire) Ends(ctx context.Context, ps ...record.Partition) (map[record.Par
 	return l.Log.Ends(ctx, ps...)
 }
 
+// Partitions implements [log.Log].
+func (l *wire) Partitions(ctx context.Context, names ...string) (map[string]int32, error) {
+	if err := l.trouble(); err != nil {
+		return nil, err
+	}
+	return l.Log.Partitions(ctx, names...)
+}
+
+// AddPartitions implements [log.Log].
+func (l *wire) AddPartitions(ctx context.Context, name string, n int32) error {
+	l.w.meanwhile(l.owner)
+	l.w.happened["partitions added to a table"]++
+	l.w.tracef("  %s adds partitions to %s, so that it has %d", l.owner, name, n)
+	return l.Log.AddPartitions(ctx, name, n)
+}
+
 // Purge implements [log.Log]. It holds I6: no purge passes its consumer.
 func (l *wire) Purge(ctx context.Context, before map[record.Partition]int64) error {
 	if err := l.trouble(); err != nil {

@@ -38,6 +38,28 @@ func (t Task) Compare(o Task) int {
 	return cmp.Or(cmp.Compare(t.Sub, o.Sub), cmp.Compare(t.Partition, o.Partition))
 }
 
+// Tasks are those of so many partitions, by sub-topology; sorted.
+func Tasks(partitions []int32) (tasks []Task) {
+	for sub, n := range partitions {
+		for p := range n {
+			tasks = append(tasks, Task{Sub: int32(sub), Partition: p})
+		}
+	}
+	return tasks
+}
+
+// Partitions is how many partitions each sub-topology has of which these are
+// all tasks.
+func Partitions(tasks []Task) (partitions []int32) {
+	for _, t := range tasks {
+		for int(t.Sub) >= len(partitions) {
+			partitions = append(partitions, 0)
+		}
+		partitions[t.Sub] = max(partitions[t.Sub], t.Partition+1)
+	}
+	return partitions
+}
+
 // A Group is what there is to assign, and how.
 type Group struct {
 	Tasks []Task // sorted
@@ -77,6 +99,9 @@ type Order struct {
 	// WarmUps are those of Follow, sorted, for which to ask for a rebalance
 	// once they have caught up.
 	WarmUps []Task
+	// Partitions that somebody in the group knows of, by sub-topology. Whoever
+	// knows of fewer is to look.
+	Partitions []int32
 	// Idle: there is not enough work for this member, and there will not be
 	// before another one leaves.
 	Idle bool

@@ -11,7 +11,7 @@ import (
 )
 
 // wireVersion is the first byte of what members exchange.
-const wireVersion = 2
+const wireVersion = 3
 
 // ErrWire is wrapped by errors of decoding.
 var ErrWire = errors.New("not of this version of the protocol, or cut off")
@@ -19,10 +19,11 @@ var ErrWire = errors.New("not of this version of the protocol, or cut off")
 // EncodeOrder writes an order, as a group's leader sends it to a member. All
 // numbers but the first two are uvarints:
 //
-//	┌─────────┬────────┬───────┬─────────┬────────┬──────────┬───────────────┐
-//	│ version │ flags  │ tasks │ release │ follow │ warm-ups │ hosts × host  │
-//	│ 1 byte  │ 1 byte │ list  │ list    │ list   │ list     │ (count first) │
-//	└─────────┴────────┴───────┴─────────┴────────┴──────────┴───────────────┘
+//	┌─────────┬────────┬────────────┬───────┬─────────┬────────┬──────────┬───────────────┐
+//	│ version │ flags  │ partitions │ tasks │ release │ follow │ warm-ups │ hosts × host  │
+//	│ 1 byte  │ 1 byte │ counts     │ list  │ list    │ list   │ list     │ (count first) │
+//	└─────────┴────────┴────────────┴───────┴─────────┴────────┴──────────┴───────────────┘
+//	counts: count × number
 //	list: count × (sub, partition)   host: instance, endpoint (length, bytes), threads, tasks (list)
 //	flags: 1 = idle
 func EncodeOrder(o Order) []byte {
@@ -30,6 +31,7 @@ func EncodeOrder(o Order) []byte {
 	if o.Idle {
 		b[1] |= flagIdle
 	}
+	b = appendCounts(b, o.Partitions)
 	for _, tasks := range [][]Task{o.Tasks, o.Release, o.Follow, o.WarmUps} {
 		b = appendTasks(b, tasks)
 	}
@@ -51,6 +53,7 @@ func DecodeOrder(data []byte) (o Order, err error) {
 	d := decoder{rest: data}
 	d.version()
 	o.Idle = d.byte()&flagIdle != 0
+	o.Partitions = d.counts()
 	o.Tasks, o.Release, o.Follow, o.WarmUps = d.tasks(), d.tasks(), d.tasks(), d.tasks()
 	for range d.count() {
 		o.Hosts = append(o.Hosts, Host{Instance: d.text(), Endpoint: d.text(), Threads: int(d.int32()), Tasks: d.tasks()})
@@ -63,6 +66,8 @@ type Report struct {
 	// Seen is the Sum of the order that it has taken over last. If that is not
 	// the last one it was given, it may own what was in that one, too.
 	Seen uint64
+	// Partitions that it knows of, by sub-topology.
+	Partitions []int32
 	// The rest as in Member.
 	Owns, Follows      []Task
 	Lags               map[Task]int64
@@ -72,14 +77,14 @@ type Report struct {
 
 // EncodeReport writes a report. All numbers but the first two are uvarints:
 //
-//	┌─────────┬─────────┬─────────┬───────────────────────┬──────┬─────────┬────────────────────────┐
-//	│ version │ seen    │ threads │ instance, endpoint    │ owns │ follows │ lags ×                 │
-//	│ 1 byte  │ 8 bytes │         │ (length, bytes), each │ list │ list    │ (sub, partition, lag)  │
-//	└─────────┴─────────┴─────────┴───────────────────────┴──────┴─────────┴────────────────────────┘
-//	list: count × (sub, partition)
+//	┌─────────┬─────────┬────────────┬─────────┬───────────────────────┬──────┬─────────┬───────────────────────┐
+//	│ version │ seen    │ partitions │ threads │ instance, endpoint    │ owns │ follows │ lags ×                │
+//	│ 1 byte  │ 8 bytes │ counts     │         │ (length, bytes), each │ list │ list    │ (sub, partition, lag) │
+//	└─────────┴─────────┴────────────┴─────────┴───────────────────────┴──────┴─────────┴───────────────────────┘
+//	list: count × (sub, partition)   counts: count × number
 func EncodeReport(r Report) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{wireVersion}, r.Seen)
-	b = binary.AppendUvarint(b, uint64(max(0, r.Threads)))
+	b = binary.AppendUvarint(appendCounts(b, r.Partitions), uint64(max(0, r.Threads)))
 	b = appendText(appendText(b, r.Instance), r.Endpoint)
 	b = appendTasks(appendTasks(b, r.Owns), r.Follows)
 	b = binary.AppendUvarint(b, uint64(len(r.Lags)))
@@ -96,7 +101,7 @@ func DecodeReport(data []byte) (r Report, err error) {
 	}
 	d := decoder{rest: data}
 	d.version()
-	r.Seen, r.Threads = d.uint64(), int(d.int32())
+	r.Seen, r.Partitions, r.Threads = d.uint64(), d.counts(), int(d.int32())
 	r.Instance, r.Endpoint = d.text(), d.text()
 	r.Owns, r.Follows = d.tasks(), d.tasks()
 	for n := d.count(); n > 0; n-- {
@@ -127,6 +132,14 @@ func appendTasks(b []byte, tasks []Task) []byte {
 	b = binary.AppendUvarint(b, uint64(len(tasks)))
 	for _, t := range tasks {
 		b = appendTask(b, t)
+	}
+	return b
+}
+
+func appendCounts(b []byte, counts []int32) []byte {
+	b = binary.AppendUvarint(b, uint64(len(counts)))
+	for _, n := range counts {
+		b = binary.AppendUvarint(b, uint64(max(0, n)))
 	}
 	return b
 }
@@ -181,6 +194,21 @@ func (d *decoder) tasks() []Task {
 		tasks = append(tasks, d.task())
 	}
 	return tasks
+}
+
+// maxPartitions is more than a Kafka can hold. What is told is made into tasks.
+const maxPartitions = 1 << 20
+
+func (d *decoder) counts() []int32 {
+	var counts []int32
+	for range d.count() {
+		n := d.int32()
+		if n > maxPartitions {
+			d.fail()
+		}
+		counts = append(counts, n)
+	}
+	return counts
 }
 
 func (d *decoder) task() Task { return Task{Sub: d.int32(), Partition: d.int32()} }

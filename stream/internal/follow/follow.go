@@ -42,7 +42,9 @@ type Follower struct {
 	parts  []*part
 	tables atomic.Pointer[[]store.Table] // by partition, once open
 	synced time.Time
-	dirty  bool // something was applied since
+	dirty  bool      // something was applied since
+	id     string    // of the topic
+	lookAt time.Time // when to look for more partitions
 
 	progress atomic.Pointer[Progress]
 }
@@ -58,7 +60,7 @@ type part struct {
 
 // Progress tells how far a follower has got; a copy.
 type Progress struct {
-	Recovered bool    // every partition has reached the end it had at the start
+	Recovered bool    // every partition has reached the end it had when it was opened
 	Done      int64   // changelog positions gone through since the start
 	ToGo      int64   // changelog positions left to that end
 	Next      []int64 // by partition: everything before it can be read
@@ -87,30 +89,90 @@ func (f *Follower) Open(ctx context.Context, now time.Time) error {
 	if len(topics) == 0 {
 		return fmt.Errorf("table %s: %w", f.cfg.Topic, log.ErrUnknownTopic)
 	}
-	var partitions []record.Partition
-	for n := range topics[0].Partitions {
-		partitions = append(partitions, record.Partition{Topic: f.cfg.Topic, Number: n})
-	}
-	ends, err := f.cfg.Log.Ends(ctx, partitions...)
+	ends, err := f.cfg.Log.Ends(ctx, f.lacking(topics[0].Partitions)...)
 	if err != nil {
 		return err
 	}
-	var tables []store.Table
-	for _, p := range partitions {
-		if err := f.openPart(topics[0], p, ends[p], now); err != nil {
-			return fmt.Errorf("open table %s partition %d: %w", p.Topic, p.Number, err)
-		}
-		tables = append(tables, f.parts[p.Number].kept)
-	}
-	f.tables.Store(&tables)
-	f.synced = now
-	f.publish()
-	return f.load()
+	f.id, f.synced, f.lookAt = topics[0].ID, now, now.Add(LookEvery)
+	return f.openParts(topics[0], ends, now)
 }
 
+// lacking are the partitions that are not followed of a table that has n.
+func (f *Follower) lacking(n int32) (ps []record.Partition) {
+	for number := int32(len(f.parts)); number < n; number++ {
+		ps = append(ps, record.Partition{Topic: f.cfg.Topic, Number: number})
+	}
+	return ps
+}
+
+// openParts opens the partitions that are not followed yet, and hands over what
+// the store has of them.
+func (f *Follower) openParts(t log.Topic, ends map[record.Partition]log.Range, now time.Time) error {
+	before := len(f.parts)
+	for _, p := range f.lacking(t.Partitions) {
+		if err := f.openPart(t, p, ends[p], now); err != nil {
+			return fmt.Errorf("open table %s partition %d: %w", p.Topic, p.Number, err)
+		}
+	}
+	tables := make([]store.Table, len(f.parts))
+	for i, p := range f.parts {
+		tables[i] = p.kept
+	}
+	f.tables.Store(&tables)
+	f.publish()
+	return f.load(f.parts[before:])
+}
+
+// LookEvery is how often it is worth calling Look.
+const LookEvery = time.Second
+
+// lookWithin bounds how long a follower waits to hear of partitions.
+const lookWithin = time.Second
+
+// Look asks the log, when it is time to, whether the table has got more
+// partitions, and follows those from their beginning. It may wait for the log a
+// little; if that does not answer, Look will ask again. It belongs to the
+// goroutine of Step, after Open.
+func (f *Follower) Look(ctx context.Context, now time.Time) error {
+	if now.Before(f.lookAt) {
+		return nil
+	}
+	f.lookAt = now.Add(LookEvery)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	topic, ends, err := f.grown(ctx)
+	if err != nil {
+		f.cfg.Logger.Debug("cannot tell whether a table has more partitions", "table", f.cfg.Topic, "error", err)
+		return nil
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	f.cfg.Logger.Info("the table has more partitions now, following them", "table", f.cfg.Topic, "had", len(f.parts), "has", topic.Partitions)
+	return f.openParts(topic, ends, now)
+}
+
+// grown returns the table's topic and the extents of the partitions that are not
+// followed yet; none if there is nothing new, or if it is another topic by now,
+// which reading tells.
+func (f *Follower) grown(ctx context.Context) (t log.Topic, ends map[record.Partition]log.Range, err error) {
+	counts, err := f.cfg.Log.Partitions(ctx, f.cfg.Topic)
+	if err != nil || int(counts[f.cfg.Topic]) <= len(f.parts) {
+		return t, nil, err
+	}
+	topics, err := f.cfg.Log.Topics(ctx, f.cfg.Topic)
+	if err != nil || len(topics) == 0 || topics[0].ID != f.id || int(topics[0].Partitions) <= len(f.parts) {
+		return t, nil, err
+	}
+	ends, err = f.cfg.Log.Ends(ctx, f.lacking(topics[0].Partitions)...)
+	return topics[0], ends, err
+}
+
+// openPart opens the copy of one partition, which is what was written there,
+// however many partitions the table has.
 func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, now time.Time) error {
 	name := record.Partition{Topic: f.cfg.Space + p.Topic, Number: p.Number}
-	kept, err := f.cfg.Store.Open(name, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitions: t.Partitions, Partitioner: f.cfg.Partitioner.String()})
+	kept, err := f.cfg.Store.Open(name, store.Identity{LogID: f.cfg.Log.ID(), TopicID: t.ID, Partitioner: f.cfg.Partitioner.String()})
 	if err != nil {
 		return err
 	}
@@ -136,12 +198,12 @@ func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, n
 // loadChunk is how many stored rows are handed over at once.
 const loadChunk = 4096
 
-// load hands over what the store has.
-func (f *Follower) load() error {
+// load hands over what the store has of some partitions.
+func (f *Follower) load(parts []*part) error {
 	if f.cfg.Changed == nil {
 		return nil
 	}
-	for _, p := range f.parts {
+	for _, p := range parts {
 		if err := f.loadPart(p); err != nil {
 			return fmt.Errorf("load table %s: %w", f.cfg.Topic, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/assign"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/thread"
+	"github.com/tagtide/tagtide/stream/internal/topology"
 )
 
 // Config is what an instance needs.
@@ -24,14 +25,18 @@ type Config struct {
 	Log     log.Log
 	Group   string
 	Join    log.JoinOptions // Metadata and Assign are set here
-	Shape   assign.Group    // of the whole group
+	Shape   assign.Group    // of the whole group; its tasks as known now
 	Threads []*thread.Thread
 	// Instance is what the transactional ids of the threads are made of,
 	// Endpoint where this instance answers queries, if it does.
 	Instance, Endpoint string
 	// Lags asks the log how many changelog records the tables in the store lack,
 	// by task; those too that no thread has open. It may block.
-	Lags   func(context.Context) (map[assign.Task]int64, error)
+	Lags func(context.Context) (map[assign.Task]int64, error)
+	// Look asks the log for the tasks of the group: more when partitions were
+	// added to what it reads. It may block. An error that wraps
+	// topology.ErrPartitions is final.
+	Look   func(context.Context) ([]assign.Task, error)
 	Runner thread.Runner
 	Logger *slog.Logger
 }
@@ -39,6 +44,7 @@ type Config struct {
 // An Instance belongs to one goroutine, Hosts excepted.
 type Instance struct {
 	cfg      Config
+	tasks    []assign.Task // of the group, as far as is known here
 	member   log.Member
 	order    assign.Order  // of the last claim
 	seen     uint64        // which order that was
@@ -53,12 +59,18 @@ type Instance struct {
 	lagsFound map[assign.Task]int64 // by lagsJob
 	lagsAt    time.Time             // when to ask again
 
+	lookJob *thread.Job
+	found   []assign.Task // by lookJob
+	lookAt  time.Time     // when to look again
+	grew    bool          // tasks did, and that has not been reported
+	trouble string        // why the last look failed, as operators were told
+
 	hosts atomic.Pointer[[]assign.Host]
 }
 
 // New returns an instance that has not joined its group.
 func New(cfg Config) *Instance {
-	return &Instance{cfg: cfg, lags: map[assign.Task]int64{}}
+	return &Instance{cfg: cfg, tasks: cfg.Shape.Tasks, lags: map[assign.Task]int64{}}
 }
 
 // Join joins the group. It is to be called once, when nothing is left to be done
@@ -89,11 +101,12 @@ func (i *Instance) Joined() bool { return i.member != nil }
 // Ready receives after Step may have something to do.
 func (i *Instance) Ready() <-chan struct{} { return i.member.Ready() }
 
-// How often the instance looks at its standbys, and asks the log about tables
-// that no thread has open.
+// How often the instance looks at its standbys, asks the log about tables that
+// no thread has open, and whether there are more partitions.
 const (
-	lookEvery = time.Second
-	lagsEvery = 30 * time.Second
+	standbysEvery = time.Second
+	lagsEvery     = 30 * time.Second
+	lookEvery     = 2 * time.Second
 )
 
 // Step takes over a new claim and reports what was released or has caught up.
@@ -114,7 +127,10 @@ func (i *Instance) Step(now time.Time) (busy bool, wake time.Time, err error) {
 		i.lagsAt = now
 	}
 	i.refresh(now)
-	return i.report() || changed, now.Add(lookEvery), nil
+	if err := i.look(now); err != nil {
+		return false, wake, err
+	}
+	return i.report() || changed, now.Add(standbysEvery), nil
 }
 
 // take hands a new claim to the threads.
@@ -131,14 +147,12 @@ func (i *Instance) take(c log.Claim) error {
 	if err != nil {
 		return fmt.Errorf("assignment of group %s: %w", i.cfg.Group, err)
 	}
-	for _, t := range slices.Concat(order.Tasks, order.Follow) {
-		if !slices.Contains(i.cfg.Shape.Tasks, t) {
-			return fmt.Errorf("assignment of group %s: task %s is not one of this program's; all instances must run the same graph over the same topics", i.cfg.Group, t)
-		}
+	if err := i.decline(&order); err != nil {
+		return err
 	}
 	if order.Idle && !i.order.Idle {
 		i.cfg.Logger.Info("the group has more instances than work for them: this one waits until another leaves",
-			"group", i.cfg.Group, "tasks", len(i.cfg.Shape.Tasks), "standbys_here", len(order.Follow))
+			"group", i.cfg.Group, "tasks", len(i.tasks), "standbys_here", len(order.Follow))
 	}
 	i.tell(c, order)
 	i.order, i.seen, i.release, i.warm = order, assign.Sum(c.Assignment), len(order.Release) > 0, order.WarmUps
@@ -151,12 +165,34 @@ func (i *Instance) take(c log.Claim) error {
 	return nil
 }
 
+// decline takes out of an order what this instance does not know of yet, and
+// looks for it: others have found partitions that were added. What it does not
+// report to own is given to it again.
+func (i *Instance) decline(o *assign.Order) error {
+	mine := assign.Partitions(i.tasks)
+	for _, t := range slices.Concat(o.Tasks, o.Follow) {
+		if int(t.Sub) >= len(mine) {
+			return fmt.Errorf("assignment of group %s: task %s is not one of this program's; all instances must run the same graph over the same topics", i.cfg.Group, t)
+		}
+	}
+	strange := func(t assign.Task) bool { return t.Partition >= mine[t.Sub] }
+	for _, tasks := range []*[]assign.Task{&o.Tasks, &o.Follow, &o.WarmUps} {
+		*tasks = slices.DeleteFunc(*tasks, strange)
+	}
+	for sub, n := range o.Partitions {
+		if sub >= len(mine) || n > mine[sub] {
+			i.lookAt = time.Time{}
+		}
+	}
+	return nil
+}
+
 // tell tells operators what an order changes here; most change nothing.
 func (i *Instance) tell(c log.Claim, order assign.Order) {
 	if slices.Equal(order.Tasks, i.order.Tasks) && slices.Equal(order.Follow, i.order.Follow) && !i.lost {
 		return
 	}
-	i.cfg.Logger.Info("tasks of this instance", "group", i.cfg.Group, "generation", c.Generation, "of", len(i.cfg.Shape.Tasks),
+	i.cfg.Logger.Info("tasks of this instance", "group", i.cfg.Group, "generation", c.Generation, "of", len(i.tasks),
 		"tasks", fmt.Sprint(order.Tasks), "standbys", fmt.Sprint(order.Follow), "to_release", len(order.Release))
 }
 
@@ -256,8 +292,8 @@ func (i *Instance) Leave(ctx context.Context) error {
 
 // report tells the group what this instance owns and follows, when that has
 // changed. When everything that was taken away is released it asks for a
-// rebalance, also when a warm-up has caught up, and after it was given up, when
-// everything is dropped. It tells whether it asked.
+// rebalance, also when a warm-up has caught up, when there are more tasks, and
+// after it was given up, when everything is dropped. It tells whether it asked.
 func (i *Instance) report() bool {
 	r := i.describe()
 	if i.lost && len(r.Owns) > 0 {
@@ -268,8 +304,8 @@ func (i *Instance) report() bool {
 	warm := len(i.warm)
 	i.warm = slices.DeleteFunc(slices.Clone(i.warm), func(t assign.Task) bool { return i.caughtUp(r, t) })
 	switch {
-	case released || i.lost || len(i.warm) < warm:
-		i.release, i.lost = i.release && !released, false
+	case released || i.lost || i.grew || len(i.warm) < warm:
+		i.release, i.lost, i.grew = i.release && !released, false, false
 		i.member.Rejoin(report)
 		i.reported = report
 		return true
@@ -289,7 +325,7 @@ func (i *Instance) caughtUp(r assign.Report, t assign.Task) bool {
 // describe is what there is to report.
 func (i *Instance) describe() assign.Report {
 	r := assign.Report{
-		Seen: i.seen, Threads: len(i.cfg.Threads), Instance: i.cfg.Instance, Endpoint: i.cfg.Endpoint,
+		Seen: i.seen, Partitions: assign.Partitions(i.tasks), Threads: len(i.cfg.Threads), Instance: i.cfg.Instance, Endpoint: i.cfg.Endpoint,
 	}
 	for _, t := range i.cfg.Threads {
 		r.Owns = append(r.Owns, t.Owned()...)
@@ -332,4 +368,46 @@ func (i *Instance) refresh(now time.Time) {
 		i.lagsFound, err = i.cfg.Lags(ctx)
 		return err
 	})
+}
+
+// look asks from time to time whether there are more tasks.
+func (i *Instance) look(now time.Time) error {
+	if i.lookJob != nil {
+		done, err := i.lookJob.Done()
+		if !done {
+			return nil
+		}
+		i.lookJob = nil
+		if errors.Is(err, topology.ErrPartitions) {
+			return err
+		}
+		i.tellTrouble(err)
+		if err == nil && len(i.found) > len(i.tasks) {
+			i.cfg.Logger.Info("partitions were added to what the group reads", "group", i.cfg.Group, "tasks", len(i.found), "before", len(i.tasks))
+			i.tasks, i.grew = i.found, true
+		}
+	}
+	if now.Before(i.lookAt) {
+		return nil
+	}
+	i.lookAt = now.Add(lookEvery)
+	i.lookJob = &thread.Job{}
+	i.cfg.Runner.Go("look", i.lookJob, func(ctx context.Context) (err error) {
+		i.found, err = i.cfg.Look(ctx)
+		return err
+	})
+	return nil
+}
+
+// tellTrouble tells operators why partitions cannot be found or added, each
+// reason once. That the log does not answer for a while, others tell.
+func (i *Instance) tellTrouble(err error) {
+	switch {
+	case err == nil:
+		i.trouble = ""
+	case errors.Is(err, log.ErrUnavailable):
+	case err.Error() != i.trouble:
+		i.trouble = err.Error()
+		i.cfg.Logger.Warn("cannot go on to partitions that were added, if any were; trying again", "group", i.cfg.Group, "error", err)
+	}
 }

@@ -61,7 +61,7 @@ type Table interface {
 type Identity struct {
 	LogID       string // of the log
 	TopicID     string // of the changelog topic; changes when it is created anew
-	Partitions  int32  // of the changelog topic
+	Partitions  int32  // of the changelog topic; 0 where no key depends on it
 	Partitioner string // how keys were spread over them
 }
 

@@ -60,13 +60,15 @@ func (t *Thread) startRestore(r *run, now time.Time) error {
 
 // open opens a table in the store and makes sure that it can be followed on.
 func (t *Thread) open(r *run, tab int, changelog record.Partition, extent log.Range, now time.Time) error {
-	topic := t.cfg.Topics[changelog.Topic]
+	topic := t.cfg.Topics.Get(changelog.Topic)
 	kept := r.kept[tab]
 	if kept == nil {
 		var err error
-		kept, err = t.cfg.Store.Open(changelog, store.Identity{
-			LogID: t.cfg.Log.ID(), TopicID: topic.ID, Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(topic.Name).String(),
-		})
+		id := store.Identity{LogID: t.cfg.Log.ID(), TopicID: topic.ID, Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(topic.Name).String()}
+		if t.cfg.Topology.Tables[tab].PerPartition {
+			id.Partitions = 0
+		}
+		kept, err = t.cfg.Store.Open(changelog, id)
 		if err != nil {
 			return err
 		}

@@ -299,22 +299,30 @@ func (t *Thread) anyPosition(ctx context.Context) (bool, error) {
 }
 
 func (t *Thread) all(topic string) []record.Partition {
-	ps := make([]record.Partition, t.cfg.Topics[topic].Partitions)
+	ps := make([]record.Partition, t.cfg.Topics.Get(topic).Partitions)
 	for i := range ps {
 		ps[i] = record.Partition{Topic: topic, Number: int32(i)}
 	}
 	return ps
 }
 
+// startPosition is where an input begins. A partition that was added to an input
+// in which the group has begun is handled from its first record on.
 func (t *Thread) startPosition(ctx context.Context, p record.Partition, extent log.Range) (int64, error) {
+	if t.cfg.Start == (Start{}) {
+		return extent.Start, nil
+	}
+	begun, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, t.all(p.Topic)...)
 	switch {
+	case err != nil:
+		return 0, err
+	case len(begun) > 0:
+		return extent.Start, nil
 	case t.cfg.Start.Newest:
 		return extent.Stable, nil
-	case !t.cfg.Start.At.IsZero():
-		at, err := t.cfg.Log.PositionAt(ctx, t.cfg.Start.At.UnixMilli(), p)
-		return at[p], err
 	}
-	return extent.Start, nil
+	at, err := t.cfg.Log.PositionAt(ctx, t.cfg.Start.At.UnixMilli(), p)
+	return at[p], err
 }
 
 // changelogs of the task's tables, owned or joined, in the topology's order.

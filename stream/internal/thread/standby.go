@@ -72,7 +72,7 @@ func (t *Thread) keepUp(r *run, c *copying, now time.Time) (busy bool, err error
 		}
 		c.job, busy = nil, true
 	}
-	if stopped := now.Sub(c.visited); !c.visited.IsZero() && stopped > table.Horizon(t.cfg.Topics[c.changelog.Topic]) {
+	if stopped := now.Sub(c.visited); !c.visited.IsZero() && stopped > table.Horizon(t.cfg.Topics.Get(c.changelog.Topic)) {
 		r.astray, busy = true, true // while the process was stopped deletes may have gone
 	}
 	c.visited = now

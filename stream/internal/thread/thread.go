@@ -57,7 +57,7 @@ type Config struct {
 	Store    store.Store
 	Topology *topology.Topology
 	Program  Program
-	Topics   map[string]log.Topic // every topic of the topology
+	Topics   *Topics // every topic of the topology
 	// TransactionalID is this thread's, ID(Group, Instance, n). Retired are
 	// others that earlier lives of the instance used, for this thread to fence.
 	TransactionalID string
@@ -174,8 +174,9 @@ func New(cfg Config) *Thread {
 }
 
 func (t *Thread) newSink() *task.Sink {
-	topics := make(map[string]task.Topic, len(t.cfg.Topics))
-	for name, topic := range t.cfg.Topics {
+	all := t.cfg.Topics.All()
+	topics := make(map[string]task.Topic, len(all)) // outputs keep these, also if they get more partitions meanwhile
+	for name, topic := range all {
 		topics[name] = task.Topic{Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(name)}
 	}
 	return task.NewSink(topics, t.cfg.Program.Combiners())

@@ -7,7 +7,8 @@
 //
 // Sources whose steps share a table form one sub-topology: their topics and
 // tables have the same number of partitions, and one task per partition
-// handles them together. Sources that share nothing may be partitioned
+// handles them together. Where rows belong to partitions, not to keys, a table
+// may get more partitions with its sources. Sources that share nothing may be partitioned
 // differently.
 package topology
 
@@ -44,6 +45,9 @@ type Source struct {
 type Table struct {
 	Topic string // its changelog
 	Owned bool
+	// PerPartition: its rows belong to the partition that they were written in,
+	// not to that of their key, so that more partitions move none of them.
+	PerPartition bool
 }
 
 // A Sub is a sub-topology: sources and tables that are partitioned alike.
@@ -149,9 +153,14 @@ func ValidTopic(name string) error {
 	return nil
 }
 
+// ErrPartitions is wrapped by the errors of topics whose partitions do not fit
+// one another.
+var ErrPartitions = errors.New("their records are handled together")
+
 // Partitions returns the number of partitions of a sub-topology, given those
 // of topics: all its sources and tables must agree, or the error names two
-// that do not. Topics that are not in counts are left out.
+// that do not. Tables whose rows belong to partitions may have any number, see
+// [Topology.Short], and topics that are not in counts are left out.
 func (t *Topology) Partitions(sub Sub, counts map[string]int32) (int32, error) {
 	var first string
 	for _, topic := range t.topics(sub) {
@@ -161,8 +170,8 @@ func (t *Topology) Partitions(sub Sub, counts map[string]int32) (int32, error) {
 		case first == "":
 			first = topic
 		case n != counts[first]:
-			return 0, fmt.Errorf("topic %s has %d partitions and %s has %d, but group %s needs as many of each: their records are handled together",
-				first, counts[first], topic, n, t.Group)
+			return 0, fmt.Errorf("topic %s has %d partitions and %s has %d, but group %s needs as many of each: %w%s",
+				first, counts[first], topic, n, t.Group, ErrPartitions, t.advice(first, topic))
 		}
 	}
 	if first == "" {
@@ -195,13 +204,40 @@ func (t *Topology) onePartitioner(sub Sub) error {
 	return nil
 }
 
+// advice tells what to do if topics do not fit: where one is the group's own it
+// was made to fit, and then the other one got more partitions.
+func (t *Topology) advice(topics ...string) string {
+	own := slices.ContainsFunc(t.Tables, func(tab Table) bool { return tab.Owned && slices.Contains(topics, tab.Topic) }) ||
+		slices.ContainsFunc(t.Sources, func(s Source) bool { return s.Loop && slices.Contains(topics, s.Topic) })
+	if !own {
+		return ""
+	}
+	return "; where partitions were added, keys belong to others now, so the group must begin anew: use reset"
+}
+
+// Short are the topics of a sub-topology's own tables that have fewer
+// partitions than its sources, and may be given more: their rows stay in theirs.
+func (t *Topology) Short(sub Sub, counts map[string]int32) (topics []string, want int32, err error) {
+	want, err = t.Partitions(sub, counts)
+	for _, i := range sub.Tables {
+		tab := t.Tables[i]
+		if n, there := counts[tab.Topic]; there && tab.PerPartition && n < want {
+			topics = append(topics, tab.Topic)
+		}
+	}
+	return topics, want, err
+}
+
+// topics are those that must agree in their partitions.
 func (t *Topology) topics(sub Sub) []string {
 	var topics []string
 	for _, s := range sub.Sources {
 		topics = append(topics, t.Sources[s].Topic)
 	}
 	for _, tab := range sub.Tables {
-		topics = append(topics, t.Tables[tab].Topic)
+		if !t.Tables[tab].PerPartition {
+			topics = append(topics, t.Tables[tab].Topic)
+		}
 	}
 	return topics
 }

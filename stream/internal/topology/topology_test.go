@@ -1,7 +1,9 @@
 package topology
 
 import (
+	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,5 +54,25 @@ func TestPartitionsMustAgree(t *testing.T) {
 	}
 	if _, err := top.Partitions(sub, nil); err == nil {
 		t.Error("no topic exists, and there is no error")
+	}
+	top.Tables[0].Owned = true
+	if _, err := top.Partitions(sub, map[string]int32{"a": 6, "t": 4}); !errors.Is(err, ErrPartitions) || !strings.Contains(err.Error(), "use reset") {
+		t.Errorf("%v, want it to say what to do with a table of its own", err)
+	}
+}
+
+// Rows that belong to partitions, not to keys, are where they are whatever the
+// number of partitions.
+func TestATablePerPartitionMayHaveFewerUntilItIsGivenMore(t *testing.T) {
+	top := Topology{Group: "g", Sources: []Source{{Topic: "a", Tables: []int{0}}}, Tables: []Table{{Topic: "t", Owned: true, PerPartition: true}}}
+	sub := top.Subs()[0]
+	for has, want := range map[int32][]string{2: {"t"}, 3: nil, 4: nil} {
+		short, n, err := top.Short(sub, map[string]int32{"a": 3, "t": has})
+		if n != 3 || err != nil || !slices.Equal(short, want) {
+			t.Errorf("of %d partitions: %v lack some of %d, %v; want %v", has, short, n, err, want)
+		}
+	}
+	if short, _, err := top.Short(sub, map[string]int32{"a": 3}); len(short) > 0 || err != nil {
+		t.Errorf("a table that is not there: %v, %v", short, err)
 	}
 }
