@@ -38,11 +38,11 @@ func (d *dictionary) find(tag string) (cellID, bool) {
 }
 
 // add makes the cell of a tag that has none.
-func (d *dictionary) add(tag string, count int64) cellID {
+func (d *dictionary) add(tag, display string, count int64) cellID {
 	if d.first == nil {
 		d.first, d.others, d.seed = map[uint32]cellID{}, map[uint32][]cellID{}, maphash.MakeSeed()
 	}
-	h, id := d.hash(tag), d.cells.add(tag, count)
+	h, id := d.hash(tag), d.cells.add(tag, display, count)
 	if _, taken := d.first[h]; taken {
 		d.others[h] = append(d.others[h], id)
 	} else {

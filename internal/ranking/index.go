@@ -14,11 +14,16 @@ type Update struct {
 	Count int64
 }
 
+// A Display sets what a tag is shown as; "" is the tag itself.
+type Display struct {
+	Tag, Display string
+}
+
 // An Index holds the count of every tag, in order. The zero value is empty and
 // ready to use. It is safe for concurrent use by any number of readers and
 // writers, and must not be copied.
 //
-// Each tag has a cell, and an item in each of two counted B+trees:
+// Each tag has a cell and, if it has a count, an item in each of two counted B+trees:
 //
 //	byRank  (count desc, tag asc)   byTag  (tag asc)
 //	  ┌──┬──┬──┐                      ┌──┬──┬──┐
@@ -70,9 +75,20 @@ func (x *Index) Set(tag string, count int64) {
 // about a hundred microseconds; Get and Page may thus see the first updates of
 // a batch before the last ones. When Apply returns all readers see all of it.
 func (x *Index) Apply(updates []Update) {
+	apply(x, updates, func(u Update) { x.set(u.Tag, u.Count) })
+}
+
+// ApplyDisplays sets what tags are shown as, in the way of Apply. A display is
+// kept until it is set to "", also while its tag has no count: so counts and
+// displays may come in any order.
+func (x *Index) ApplyDisplays(displays []Display) {
+	apply(x, displays, func(d Display) { x.show(d.Tag, d.Display) })
+}
+
+func apply[U any](x *Index, updates []U, do func(U)) {
 	done := 0
 	for part := range slices.Chunk(updates, chunk) {
-		x.applyChunk(part)
+		applyChunk(x, part, do)
 		if done++; done%chunksPerTurn == 0 {
 			runtime.Gosched()
 		}
@@ -82,34 +98,52 @@ func (x *Index) Apply(updates []Update) {
 	x.endHead(len(updates))
 }
 
-func (x *Index) applyChunk(updates []Update) {
+func applyChunk[U any](x *Index, updates []U, do func(U)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, u := range updates {
-		x.set(u.Tag, u.Count)
+		do(u)
 	}
 }
 
 func (x *Index) set(tag string, count int64) {
 	id, ok := x.dict.find(tag)
+	counted := ok && x.dict.cells.count(id) > 0
 	switch {
-	case ok && count > 0:
+	case counted && count > 0:
 		x.move(id, tag, count)
-	case ok:
+	case counted:
 		x.drop(id, tag)
 	case count > 0:
-		x.add(tag, count)
+		x.add(id, ok, tag, count)
 	}
 }
 
-func (x *Index) add(tag string, count int64) {
-	id := x.dict.add(tag, count)
-	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
-	x.byRank.insert(byRank.item(id), &byRank)
-	x.byTag.insert(byTag.item(id), &byTag)
+// add gives a count to a tag without one; it may have a cell already.
+func (x *Index) add(id cellID, ok bool, tag string, count int64) {
+	if ok {
+		x.dict.cells.setCount(id, count)
+	} else {
+		id = x.dict.add(tag, "", count)
+	}
+	x.enter(id, tag, count)
 	x.tags.Add(1)
 	x.sum.Add(count)
 	x.head.touch(count)
+}
+
+// enter puts a cell into the order.
+func (x *Index) enter(id cellID, tag string, count int64) {
+	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
+	x.byRank.insert(byRank.item(id), &byRank)
+	x.byTag.insert(byTag.item(id), &byTag)
+}
+
+// leave takes a cell out of the order.
+func (x *Index) leave(tag string, count int64) {
+	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
+	x.byRank.remove(&byRank)
+	x.byTag.remove(&byTag)
 }
 
 func (x *Index) move(id cellID, tag string, count int64) {
@@ -127,11 +161,43 @@ func (x *Index) move(id cellID, tag string, count int64) {
 
 func (x *Index) drop(id cellID, tag string) {
 	count := x.dict.cells.count(id)
-	byRank, byTag := x.rankPlace(count, tag), x.tagPlace(tag)
-	x.byRank.remove(&byRank)
-	x.byTag.remove(&byTag)
-	x.dict.drop(id, tag)
+	x.leave(tag, count)
+	if shown, _ := x.dict.cells.display(id); shown == asTag {
+		x.dict.drop(id, tag)
+	} else {
+		x.dict.cells.setCount(id, 0)
+	}
 	x.tags.Add(-1)
 	x.sum.Add(-count)
 	x.head.touch(count)
+}
+
+func (x *Index) show(tag, display string) {
+	if display == tag {
+		display = ""
+	}
+	id, ok := x.dict.find(tag)
+	if !ok && display == "" {
+		return
+	}
+	var count int64
+	if ok {
+		count = x.dict.cells.count(id)
+	}
+	if count > 0 {
+		x.head.touch(count)
+		if x.dict.cells.setDisplay(id, tag, display) {
+			return
+		}
+		x.leave(tag, count)
+	}
+	if ok {
+		x.dict.drop(id, tag)
+	}
+	if count > 0 || display != "" {
+		id = x.dict.add(tag, display, count)
+	}
+	if count > 0 {
+		x.enter(id, tag, count)
+	}
 }

@@ -45,6 +45,12 @@ func TestAnswersLikeASortedSlice(t *testing.T) {
 				x.Set(u.Tag, u.Count)
 				m.set(u.Tag, u.Count)
 			},
+			"show": func(t *rapid.T) {
+				d := Display{tag.Draw(t, "tag"), ""}
+				d.Display = rapid.OneOf(tag, rapid.SampledFrom([]string{"", mixed(d.Tag), d.Tag})).Draw(t, "display")
+				x.ApplyDisplays([]Display{d})
+				m.show(d.Tag, d.Display)
+			},
 			"get": func(t *rapid.T) { sameGet(t, &x, &m, tag.Draw(t, "tag")) },
 			"page": func(t *rapid.T) {
 				samePage(t, &x, &m, key(t), rapid.IntRange(0, 8).Draw(t, "limit"), tag.Draw(t, "prefix"))
@@ -68,6 +74,11 @@ func TestAnswersLikeALargeSortedSlice(t *testing.T) {
 			for _, u := range batch {
 				m.set(u.Tag, u.Count)
 			}
+			displays := randomDisplays(r)
+			x.ApplyDisplays(displays)
+			for _, d := range displays {
+				m.show(d.Tag, d.Display)
+			}
 			sameTop(t, &x, &m, headRows)
 			samePage(t, &x, &m, someKey(r, &m), 300, "")
 			samePage(t, &x, &m, someKey(r, &m), 5, wideTag(r)[:1+r.IntN(3)])
@@ -76,6 +87,26 @@ func TestAnswersLikeALargeSortedSlice(t *testing.T) {
 		same(t, &x, &m)
 		t.Logf("round %d: %d tags", round, x.Len())
 	}
+}
+
+// mixed writes some of a tag's letters as capitals.
+func mixed(tag string) string {
+	b := []byte(tag)
+	for i := range b {
+		if i%3 == len(b)%3 && 'a' <= b[i] && b[i] <= 'z' {
+			b[i] -= 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func randomDisplays(r *rand.Rand) []Display {
+	batch := make([]Display, 100)
+	for i := range batch {
+		tag := wideTag(r)
+		batch[i] = Display{tag, []string{"", mixed(tag), mixed(tag) + "!", wideTag(r)}[r.IntN(4)]}
+	}
+	return batch
 }
 
 func randomBatch(r *rand.Rand, growing bool) []Update {

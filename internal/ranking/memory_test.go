@@ -9,7 +9,7 @@ import (
 )
 
 // The promise is 100 bytes a tag, all in, also after counts have moved and
-// after half of the tags were replaced by others.
+// after half of the tags were replaced by others, and all were shown otherwise.
 func TestMemoryOfAMillionTags(t *testing.T) {
 	const most = 100
 	tags := words()
@@ -34,6 +34,13 @@ func TestMemoryOfAMillionTags(t *testing.T) {
 		x.Set(tags[at]+"x", 1+r.Int64N(4))
 	}
 	report("replaced")
+	for _, tag := range tags {
+		if _, ok := x.Get(tag); !ok {
+			tag += "x"
+		}
+		x.ApplyDisplays([]Display{{tag, mixed(tag)}})
+	}
+	report("shown with capitals")
 	runtime.KeepAlive(x)
 }
 

@@ -1,14 +1,16 @@
 package ranking
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
 // model is the dumb twin of Index: a map and a sorted slice.
 type model struct {
-	counts map[string]int64
-	keys   []Key
+	counts   map[string]int64
+	keys     []Key
+	displays map[string]string
 }
 
 func compareKeys(a, b Key) int {
@@ -48,7 +50,15 @@ func (m *model) get(tag string) (Row, bool) {
 }
 
 func (m *model) row(i int) Row {
-	return Row{Rank: int64(i) + 1, Tag: m.keys[i].Tag, Count: m.keys[i].Count}
+	k := m.keys[i]
+	return Row{Rank: int64(i) + 1, Tag: k.Tag, Display: cmp.Or(m.displays[k.Tag], k.Tag), Count: k.Count}
+}
+
+func (m *model) show(tag, display string) {
+	if m.displays == nil {
+		m.displays = map[string]string{}
+	}
+	m.displays[tag] = display
 }
 
 func (m *model) page(after *Key, limit int, prefix string) (rows []Row, more bool) {

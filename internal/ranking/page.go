@@ -110,20 +110,27 @@ type hit struct {
 }
 
 // rows reads the hits' cells, which are all over the memory: the first round is
-// so short that the processor fetches many of them at a time. The tags share
-// one string.
+// so short that the processor fetches many of them at a time. Tags and displays
+// share one string.
 func (x *Index) rows(hits []hit) []Row {
 	size := 0
 	for _, h := range hits {
-		size += len(x.dict.cells.tag(h.id))
+		size += len(x.dict.cells.tag(h.id)) + x.dict.cells.displaySize(h.id)
 	}
-	var tags strings.Builder
-	tags.Grow(size)
+	var text strings.Builder
+	text.Grow(size)
+	var room [64]byte
 	rows := make([]Row, len(hits))
 	for i, h := range hits {
-		at := tags.Len()
-		tags.Write(x.dict.cells.tag(h.id))
-		rows[i] = Row{Rank: h.rank, Tag: tags.String()[at:], Count: x.dict.cells.count(h.id)}
+		at := text.Len()
+		text.Write(x.dict.cells.tag(h.id))
+		tag := text.String()[at:]
+		rows[i] = Row{Rank: h.rank, Tag: tag, Display: tag, Count: x.dict.cells.count(h.id)}
+		if x.dict.cells.displaySize(h.id) > 0 {
+			at := text.Len()
+			text.Write(x.dict.cells.appendDisplay(room[:0], h.id))
+			rows[i].Display = text.String()[at:]
+		}
 	}
 	return rows
 }

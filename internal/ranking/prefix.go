@@ -138,7 +138,11 @@ func (x *Index) appendRanked(rows []Row, keys []Key) []Row {
 	defer x.mu.RUnlock()
 	for _, k := range keys {
 		p := x.rankPlace(k.Count, k.Tag)
-		rows = append(rows, Row{Rank: x.byRank.rank(&p, before) + 1, Tag: k.Tag, Count: k.Count})
+		row := Row{Rank: x.byRank.rank(&p, before) + 1, Tag: k.Tag, Display: k.Tag, Count: k.Count}
+		if id, ok := x.dict.find(k.Tag); ok {
+			row.Display = x.display(id, k.Tag)
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -27,12 +27,20 @@ func (x *Index) Get(tag string) (Row, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	id, ok := x.dict.find(tag)
-	if !ok {
+	if !ok || x.dict.cells.count(id) == 0 {
 		return Row{}, false
 	}
 	count := x.dict.cells.count(id)
 	p := x.rankPlace(count, tag)
-	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Count: count}, true
+	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Display: x.display(id, tag), Count: count}, true
+}
+
+// display is what the tag of a cell is shown as: tag itself, or a copy.
+func (x *Index) display(id cellID, tag string) string {
+	if shown, _ := x.dict.cells.display(id); shown == asTag {
+		return tag
+	}
+	return string(x.dict.cells.appendDisplay(nil, id))
 }
 
 // Top returns the first n rows, fewer if there are no more. Up to a hundred can

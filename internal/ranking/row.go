@@ -8,9 +8,10 @@ package ranking
 
 // A Row is one tag with its count and its unique 1-based position in the order.
 type Row struct {
-	Rank  int64  `json:"rank"`
-	Tag   string `json:"tag"`
-	Count int64  `json:"count"`
+	Rank    int64  `json:"rank"`
+	Tag     string `json:"tag"`
+	Display string `json:"display"` // how it is shown; Tag unless something else was set
+	Count   int64  `json:"count"`
 }
 
 // A Key is a place in the order: rows are sorted by Count descending, then by
