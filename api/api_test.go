@@ -23,7 +23,7 @@ func TestTopAnswersByteForByteAsTheContractSays(t *testing.T) {
 	counts.SetFreshness(api.Freshness{State: api.Running, AsOf: noon, LagKnown: true})
 	c := serve(t, counts, api.Options{Now: func() time.Time { return noon.Add(time.Second) }})
 	resp := c.get("/api/v1/top?limit=2")
-	want := `{"data":[{"rank":1,"tag":"covid19","count":5026},{"rank":2,"tag":"coronavirus","count":1544}],` +
+	want := `{"data":[{"rank":1,"tag":"covid19","count":5026,"display":"COVID19"},{"rank":2,"tag":"coronavirus","count":1544,"display":"coronavirus"}],` +
 		`"meta":{"window":"all","as_of":"2026-08-20T10:00:00.250Z","total":13,"lag":0,"state":"running","stale":false}}` + "\n"
 	if resp.body != want {
 		t.Errorf("got  %swant %s", resp.body, want)
@@ -88,7 +88,7 @@ func inOrder(counts map[string]int64) []row {
 	})
 	rows := make([]row, len(tags))
 	for i, tag := range tags {
-		rows[i] = row{int64(i) + 1, tag, counts[tag]}
+		rows[i] = row{int64(i) + 1, tag, counts[tag], tag}
 	}
 	return rows
 }
@@ -152,20 +152,20 @@ func TestSearchForWhatCanBeNoHashtagFindsNone(t *testing.T) {
 func TestOneHashtagAnswersToAllItsSpellings(t *testing.T) {
 	c := serve(t, pandemic(), api.Options{})
 	for spelled, want := range map[string]row{
-		"covid19":                     {1, "covid19", 5026},
-		"COVID19":                     {1, "covid19", 5026},
-		"%23COVID19":                  {1, "covid19", 5026},
-		"ＣＯＶＩＤ１９":                     {1, "covid19", 5026},
-		"%EF%BC%83covid19":            {1, "covid19", 5026},
-		"a%2Fb":                       {8, "a/b", 3},
-		"A%2fB":                       {8, "a/b", 3},
-		"..":                          {7, "..", 3},
-		"%2E%2E":                      {7, "..", 3},
-		"export":                      {10, "export", 2},
-		"c++":                         {9, "c++", 2},
-		"%3Cb%3E":                     {11, "<b>", 1},
-		"%E3%82%B3%E3%83%AD%E3%83%8A": {6, "コロナ", 44},
-		"Stra%C3%9Fe":                 {13, "strasse", 1},
+		"covid19":                     {1, "covid19", 5026, "COVID19"},
+		"COVID19":                     {1, "covid19", 5026, "COVID19"},
+		"%23COVID19":                  {1, "covid19", 5026, "COVID19"},
+		"ＣＯＶＩＤ１９":                     {1, "covid19", 5026, "COVID19"},
+		"%EF%BC%83covid19":            {1, "covid19", 5026, "COVID19"},
+		"a%2Fb":                       {8, "a/b", 3, "a/b"},
+		"A%2fB":                       {8, "a/b", 3, "a/b"},
+		"..":                          {7, "..", 3, ".."},
+		"%2E%2E":                      {7, "..", 3, ".."},
+		"export":                      {10, "export", 2, "export"},
+		"c++":                         {9, "c++", 2, "c++"},
+		"%3Cb%3E":                     {11, "<b>", 1, "<b>"},
+		"%E3%82%B3%E3%83%AD%E3%83%8A": {6, "コロナ", 44, "コロナ"},
+		"Stra%C3%9Fe":                 {13, "strasse", 1, "Straße"},
 	} {
 		var one struct {
 			Data row `json:"data"`

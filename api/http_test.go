@@ -11,6 +11,7 @@ import (
 
 	"github.com/tagtide/tagtide/api"
 	"github.com/tagtide/tagtide/api/apitest"
+	"github.com/tagtide/tagtide/internal/ranking"
 )
 
 // A client asks a real server over a real connection. It neither unpacks
@@ -98,9 +99,10 @@ type page struct {
 }
 
 type row struct {
-	Rank  int64  `json:"rank"`
-	Tag   string `json:"tag"`
-	Count int64  `json:"count"`
+	Rank    int64  `json:"rank"`
+	Tag     string `json:"tag"`
+	Count   int64  `json:"count"`
+	Display string `json:"display"`
 }
 
 type problem struct {
@@ -144,6 +146,7 @@ func pandemic() *apitest.Counts {
 	} {
 		c.Add(tag, n)
 	}
+	c.ApplyDisplays([]ranking.Display{{Tag: "covid19", Display: "COVID19"}, {Tag: "strasse", Display: "Straße"}})
 	c.SetTotals(api.Totals{Posts: 9032, PostsPerSecond: 41.23, Skipped: 12})
 	return c
 }

@@ -110,9 +110,9 @@ func (s *Server) tagPage(w http.ResponseWriter, r *http.Request) error {
 	row, ok := s.counts.Get(tag)
 	status := http.StatusOK
 	if !ok {
-		row.Tag, status = tag, http.StatusNotFound
+		row.Tag, row.Display, status = tag, tag, http.StatusNotFound
 	}
-	return render(w, status, "tag.html", s.pageView("#"+tag+" · tagtide", row, f))
+	return render(w, status, "tag.html", s.pageView("#"+row.Display+" · tagtide", row, f))
 }
 
 func onlyParams(raw string, names ...string) string {

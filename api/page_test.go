@@ -14,7 +14,7 @@ import (
 func TestPageShowsRealNumbersWithoutJavaScript(t *testing.T) {
 	body := serve(t, pandemic(), api.Options{}).get("/").body
 	for _, want := range []string{
-		"9,032", "41.2", "7,367", "5,026", `width="100.00%"`, `width="30.72%"`, "<bdi>كورونا</bdi>", "68.22 %",
+		"9,032", "41.2", "7,367", "5,026", `width="100.00%"`, `width="30.72%"`, "<bdi>كورونا</bdi>", "<bdi>COVID19</bdi>", "68.22 %",
 		`http-equiv="refresh" content="10"`, `href="/api/v1/export?format=csv"`,
 	} {
 		if !strings.Contains(body, want) {
@@ -97,7 +97,7 @@ func TestPageTellsItsState(t *testing.T) {
 
 func TestHashtagPage(t *testing.T) {
 	c := serve(t, pandemic(), api.Options{})
-	if resp := c.get("/hashtags/%23COVID19"); resp.StatusCode != http.StatusOK || !strings.Contains(resp.body, "5,026") {
+	if resp := c.get("/hashtags/%23COVID19"); resp.StatusCode != http.StatusOK || !strings.Contains(resp.body, "5,026") || !strings.Contains(resp.body, "<title>#COVID19 · tagtide") {
 		t.Errorf("%s", resp.Status)
 	}
 	if resp := c.get("/hashtags/never"); resp.StatusCode != http.StatusNotFound || !strings.Contains(resp.body, "<bdi>never</bdi>") {

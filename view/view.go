@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tagtide/tagtide/internal/ranking"
+	"github.com/tagtide/tagtide/internal/spelling"
 	"github.com/tagtide/tagtide/internal/totals"
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/codec"
@@ -28,13 +29,15 @@ type Options struct {
 
 // A View of the counts. Safe for concurrent use; Run is called once.
 type View struct {
-	counts *stream.View[int64]
-	totals *stream.View[int64]
-	index  ranking.Index
-	sums   sums
-	now    func() time.Time
+	counts   *stream.View[int64]
+	displays *stream.View[string]
+	totals   *stream.View[int64]
+	index    ranking.Index
+	sums     sums
+	now      func() time.Time
 
-	updates []ranking.Update // scratch of the goroutine that follows the counts
+	updates []ranking.Update  // scratch of the goroutine that follows the counts
+	shown   []ranking.Display // scratch of the goroutine that follows the displays
 }
 
 // New makes a view of the tables of a group. Nothing happens before Run.
@@ -44,16 +47,13 @@ func New(l *stream.Log, g *stream.GroupGraph, o Options) (*View, error) {
 	}
 	v := &View{now: o.Now, sums: sums{rows: map[row]int64{}}}
 	var err error
-	v.counts, err = stream.NewView(l, stream.GroupTable(g.Group()), codec.Int64, stream.ViewOptions[int64]{
-		State: o.State, Changed: v.rank, Of: g, Logger: o.Logger, Metrics: o.Metrics,
-	})
-	if err != nil {
+	if v.counts, err = follow(l, stream.GroupTable(g.Group()), codec.Int64, g, o, v.rank); err != nil {
 		return nil, fmt.Errorf("view of the counts: %w", err)
 	}
-	v.totals, err = stream.NewView(l, stream.TableTopic(g.Group(), totals.Table), codec.Int64, stream.ViewOptions[int64]{
-		State: o.State, Changed: v.sum, Of: g, Logger: o.Logger, Metrics: o.Metrics,
-	})
-	if err != nil {
+	if v.displays, err = follow(l, stream.TableTopic(g.Group(), spelling.Table), spelling.Displays, g, o, v.show); err != nil {
+		return nil, fmt.Errorf("view of the spellings: %w", err)
+	}
+	if v.totals, err = follow(l, stream.TableTopic(g.Group(), totals.Table), codec.Int64, g, o, v.sum); err != nil {
 		return nil, fmt.Errorf("view of the totals: %w", err)
 	}
 	if err := v.register(o.Metrics); err != nil {
@@ -62,15 +62,21 @@ func New(l *stream.Log, g *stream.GroupGraph, o Options) (*View, error) {
 	return v, nil
 }
 
+func follow[V any](l *stream.Log, topic string, c codec.Codec[V], g *stream.GroupGraph, o Options, changed func([]stream.Change[V]) error) (*stream.View[V], error) {
+	return stream.NewView(l, topic, c, stream.ViewOptions[V]{State: o.State, Changed: changed, Of: g, Logger: o.Logger, Metrics: o.Metrics})
+}
+
 // Run follows the tables until ctx ends.
 func (v *View) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return v.counts.Run(ctx) })
+	g.Go(func() error { return v.displays.Run(ctx) })
 	g.Go(func() error { return v.totals.Run(ctx) })
 	return g.Wait()
 }
 
-// Index returns the counts in order, live.
+// Index returns the counts in order, live. Each table is followed for itself: a
+// tag's display may be that of a commit before or after the one its count is of.
 func (v *View) Index() *ranking.Index { return &v.index }
 
 // rank takes changed counts over into the order.
@@ -83,16 +89,26 @@ func (v *View) rank(changes []stream.Change[int64]) error {
 	return nil
 }
 
+// show takes changed spellings over into the order.
+func (v *View) show(changes []stream.Change[string]) error {
+	v.shown = v.shown[:0]
+	for _, c := range changes {
+		v.shown = append(v.shown, ranking.Display{Tag: c.Key, Display: c.Value})
+	}
+	v.index.ApplyDisplays(v.shown)
+	return nil
+}
+
 func (v *View) sum(changes []stream.Change[int64]) error {
 	following := v.totals.Freshness().State != stream.Restoring
 	v.sums.apply(changes, v.now(), following)
 	return nil
 }
 
-// Freshness tells how far what the view shows is behind the log, counts and
-// totals taken together.
+// Freshness tells how far what the view shows is behind the log, counts,
+// spellings and totals taken together.
 func (v *View) Freshness() stream.Freshness {
-	return together(v.counts.Freshness(), v.totals.Freshness())
+	return together(v.counts.Freshness(), together(v.displays.Freshness(), v.totals.Freshness()))
 }
 
 // together is the freshness of two tables of one group. Each was measured from

@@ -2,10 +2,12 @@ package view
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/tagtide/tagtide/internal/spelling"
 	"github.com/tagtide/tagtide/internal/totals"
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/codec"
@@ -35,7 +37,7 @@ func TestEachTableMissesAPostThatIsNotHandled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer run(t, v)()
-	for name, table := range map[string]*stream.View[int64]{"counts": v.counts, "totals": v.totals} {
+	for name, table := range map[string]interface{ Freshness() stream.Freshness }{"counts": v.counts, "spellings": v.displays, "totals": v.totals} {
 		for deadline := time.Now().Add(20 * time.Second); table.Freshness().Lag < 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: lag is not measured: %+v", name, table.Freshness())
@@ -65,26 +67,71 @@ func TestTogetherIsTheWorseOfTheTwo(t *testing.T) {
 	}
 }
 
+func TestRowsAreShownAsTheyAreSpelledMost(t *testing.T) {
+	l, err := stream.OpenEmbedded("", stream.EmbeddedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	counts, spellings := stream.Persist(codec.Int64), stream.NamedTable(spelling.Table, spelling.Displays)
+	g := stream.DefineGroup("hashtags", stream.NamedTable(totals.Table, codec.Int64),
+		stream.Input("posts", codec.String, func(ctx stream.Context, display string) error {
+			if display == "" {
+				return errors.Join(spellings.Delete(ctx), counts.SetValue(ctx, 1))
+			}
+			return errors.Join(spellings.SetValue(ctx, display), counts.SetValue(ctx, int64(len(display))))
+		}, counts, spellings))
+	p, err := stream.NewProcessor(l, g, stream.ProcessorOptions{Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run(t, p)()
+	v, err := New(l, g, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run(t, v)()
+	for _, c := range []struct{ emitted, display string }{{"COVID19", "COVID19"}, {"Covid-19", "Covid-19"}, {"", "covid19"}} {
+		emitted(t, l, "covid19", c.emitted)
+		deadline := time.Now().Add(20 * time.Second)
+		for count := int64(max(1, len(c.emitted))); ; time.Sleep(time.Millisecond) {
+			row, _ := v.Index().Get("covid19")
+			if row.Display == c.display && row.Count == count {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v, want it shown as %q", row, c.display)
+			}
+		}
+	}
+}
+
 // group counts posts in both of a hashtags group's tables, and tells of each.
 func group() (g *stream.GroupGraph, handled <-chan struct{}) {
 	counts := stream.Persist(codec.Int64)
+	spellings := stream.NamedTable(spelling.Table, spelling.Displays)
 	sums := stream.NamedTable(totals.Table, codec.Int64)
 	posts := make(chan struct{}, 8)
 	input := stream.Input("posts", codec.String, func(ctx stream.Context, _ string) error {
 		posts <- struct{}{}
 		return sums.SetValue(ctx, 1)
-	}, counts, sums)
+	}, counts, spellings, sums)
 	return stream.DefineGroup("hashtags", input), posts
 }
 
 func emit(t *testing.T, l *stream.Log) {
+	t.Helper()
+	emitted(t, l, "key", "a post")
+}
+
+func emitted(t *testing.T, l *stream.Log, key, value string) {
 	t.Helper()
 	e, err := stream.NewEmitter(l, "posts", codec.String, stream.EmitterOptions{ID: "test", Partitions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer run(t, e)()
-	if err := e.Emit(t.Context(), "key", "a post"); err != nil {
+	if err := e.Emit(t.Context(), key, value); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Flush(t.Context()); err != nil {

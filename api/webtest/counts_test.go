@@ -11,6 +11,7 @@ import (
 
 	"github.com/tagtide/tagtide/api"
 	"github.com/tagtide/tagtide/api/apitest"
+	"github.com/tagtide/tagtide/internal/ranking"
 )
 
 // world are the hashtags of a lively day, most used first.
@@ -18,6 +19,14 @@ var world = []string{"covid19", "stayhome", "คนไทย", "music", "lockdow
 	"vaccine", "sundayvibes", "코로나", "climate", "football", "art", "catsoftwitter", "wfh", "breaking", "travel", "golang", "coffee",
 	"שבת", "love", "fitness", "sourdough", "nature", "election2020", "gaming", "handwashing", "spring", "dogs", "science", "podcast",
 	"socialdistancing", "news", "fashion", "homeschooling", "books"}
+
+// spelled is how people write them.
+var spelled = []ranking.Display{
+	{Tag: "covid19", Display: "COVID19"}, {Tag: "stayhome", Display: "StayHome"}, {Tag: "photography", Display: "Photography"},
+	{Tag: "friday", Display: "Friday"}, {Tag: "sundayvibes", Display: "SundayVibes"}, {Tag: "catsoftwitter", Display: "CatsOfTwitter"},
+	{Tag: "wfh", Display: "WFH"}, {Tag: "breaking", Display: "BREAKING"}, {Tag: "election2020", Display: "Election2020"},
+	{Tag: "socialdistancing", Display: "SocialDistancing"},
+}
 
 // lively are counts as after some minutes of the demo: Zipf over the world and
 // a long tail.
@@ -29,6 +38,7 @@ func lively() *apitest.Counts {
 	for i := range 300 {
 		c.Set(fmt.Sprintf("tail%03d", i), int64(60-i/5))
 	}
+	c.ApplyDisplays(spelled)
 	c.SetTotals(api.Totals{Posts: 19032, PostsPerSecond: 20.4, Skipped: 12})
 	return c
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tagtide/tagtide/api"
 	"github.com/tagtide/tagtide/api/apitest"
+	"github.com/tagtide/tagtide/internal/ranking"
 )
 
 // bars are the tags of the chart, rows those of the table, from the top.
@@ -57,6 +58,21 @@ func TestCountsMoveByThemselves(t *testing.T) {
 			t.Errorf("not so: %s", what)
 		}
 	}
+}
+
+func TestTagsAreShownAsTheyAreSpelledMost(t *testing.T) {
+	b, counts := newTab(t), lively()
+	b.open(counts, "/")
+	b.expect(bar("covid19") + `.querySelector('bdi').textContent === 'COVID19'`)
+	counts.ApplyDisplays([]ranking.Display{{Tag: "covid19", Display: "Covid19"}})
+	b.expect(bar("covid19") + `.querySelector('bdi').textContent === 'Covid19'`)
+	b.expect(`document.querySelector('#rows tr[data-tag="covid19"] a').textContent === '#Covid19'`)
+	if href := read[string](b, bar("covid19")+`.querySelector('a').getAttribute('href')`); href != "/hashtags/covid19" {
+		t.Errorf("leads to %s", href)
+	}
+	b.open(counts, "/hashtags/covid19")
+	counts.ApplyDisplays([]ranking.Display{{Tag: "covid19", Display: "CoViD19"}})
+	b.expect(`document.querySelector('h1').textContent === '#CoViD19'`)
 }
 
 func TestBarsGlideUnlessMotionIsUnwanted(t *testing.T) {

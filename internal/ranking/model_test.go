@@ -51,7 +51,7 @@ func (m *model) get(tag string) (Row, bool) {
 
 func (m *model) row(i int) Row {
 	k := m.keys[i]
-	return Row{Rank: int64(i) + 1, Tag: k.Tag, Display: cmp.Or(m.displays[k.Tag], k.Tag), Count: k.Count}
+	return Row{Rank: int64(i) + 1, Tag: k.Tag, Count: k.Count, Display: cmp.Or(m.displays[k.Tag], k.Tag)}
 }
 
 func (m *model) show(tag, display string) {

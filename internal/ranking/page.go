@@ -125,7 +125,7 @@ func (x *Index) rows(hits []hit) []Row {
 		at := text.Len()
 		text.Write(x.dict.cells.tag(h.id))
 		tag := text.String()[at:]
-		rows[i] = Row{Rank: h.rank, Tag: tag, Display: tag, Count: x.dict.cells.count(h.id)}
+		rows[i] = Row{Rank: h.rank, Tag: tag, Count: x.dict.cells.count(h.id), Display: tag}
 		if x.dict.cells.displaySize(h.id) > 0 {
 			at := text.Len()
 			text.Write(x.dict.cells.appendDisplay(room[:0], h.id))

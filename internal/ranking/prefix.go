@@ -138,7 +138,7 @@ func (x *Index) appendRanked(rows []Row, keys []Key) []Row {
 	defer x.mu.RUnlock()
 	for _, k := range keys {
 		p := x.rankPlace(k.Count, k.Tag)
-		row := Row{Rank: x.byRank.rank(&p, before) + 1, Tag: k.Tag, Display: k.Tag, Count: k.Count}
+		row := Row{Rank: x.byRank.rank(&p, before) + 1, Tag: k.Tag, Count: k.Count, Display: k.Tag}
 		if id, ok := x.dict.find(k.Tag); ok {
 			row.Display = x.display(id, k.Tag)
 		}

@@ -32,7 +32,7 @@ func (x *Index) Get(tag string) (Row, bool) {
 	}
 	count := x.dict.cells.count(id)
 	p := x.rankPlace(count, tag)
-	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Display: x.display(id, tag), Count: count}, true
+	return Row{Rank: x.byRank.rank(&p, behind), Tag: tag, Count: count, Display: x.display(id, tag)}, true
 }
 
 // display is what the tag of a cell is shown as: tag itself, or a copy.

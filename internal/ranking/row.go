@@ -10,8 +10,8 @@ package ranking
 type Row struct {
 	Rank    int64  `json:"rank"`
 	Tag     string `json:"tag"`
-	Display string `json:"display"` // how it is shown; Tag unless something else was set
 	Count   int64  `json:"count"`
+	Display string `json:"display"` // how it is shown; Tag unless something else was set
 }
 
 // A Key is a place in the order: rows are sorted by Count descending, then by

@@ -146,7 +146,7 @@
     });
     $('top-hint').hidden = !$('top').querySelector('.delta:not(:empty)');
     for (const tag of past.keys()) if (!rows.some((row) => row.tag === tag)) past.delete(tag);
-    if (leader && rows[0] && rows[0].tag !== leader) announce(`${rows[0].tag} leads with ${comma(rows[0].count)} uses`);
+    if (leader && rows[0] && rows[0].tag !== leader) announce(`${rows[0].display} leads with ${comma(rows[0].count)} uses`);
   }
 
   function growth(row) {
@@ -192,6 +192,7 @@
       const el = olds.get(row.tag) ?? create(template, row.tag);
       olds.delete(row.tag);
       text(el.querySelector('.rank'), comma(row.rank));
+      text(el.querySelector('bdi'), row.display);
       text(el.querySelector('.count'), comma(row.count));
       finish(el, row);
       if (list.children[i] !== el) put(list, el, list.children[i] ?? null);
@@ -205,7 +206,6 @@
     const el = template.content.firstElementChild.cloneNode(true);
     el.dataset.tag = tag;
     el.querySelector('a').href = `/hashtags/${encodeURIComponent(tag)}`;
-    el.querySelector('bdi').textContent = tag;
     return el;
   }
 
@@ -231,6 +231,7 @@
 
   function showOne(row, uses) {
     keep(counts, row.count);
+    text(document.querySelector('h1 bdi'), row.display);
     text($('one-count'), comma(row.count));
     text($('one-rank'), comma(row.rank));
     text($('one-share'), share(row.count, uses).slice(0, -2));
