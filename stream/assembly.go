@@ -90,7 +90,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	}
 	grow := &growth{log: l, graph: &g.topology, opts: o, topics: topics}
 	a.instance = instance.New(instance.Config{
-		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, SessionTimeout: o.SessionTimeout, Topics: sourceTopics(&g.topology)},
+		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, KeepClaims: o.KeepClaims, SessionTimeout: o.SessionTimeout, Topics: sourceTopics(&g.topology)},
 		Shape: groupShape(&g.topology, tasks, o), Threads: a.threads, Instance: id, Endpoint: o.Endpoint,
 		Lags: func(ctx context.Context) (map[assign.Task]int64, error) {
 			return storeLags(ctx, l, state.tables, &g.topology, topics.All())

@@ -34,6 +34,11 @@ type ProcessorOptions struct {
 	// restart it gets its tasks back. Two processes must not share one. Default:
 	// a random one that the State remembers, and no claim on the tasks.
 	InstanceID string
+	// KeepClaims leaves the tasks with this instance when it stops, for rolling
+	// restarts: if it is there again within SessionTimeout it goes on with them,
+	// and the others notice nothing; until then nobody works on them. It needs an
+	// InstanceID, and a State that outlives the process.
+	KeepClaims bool
 	// SessionTimeout after which a silent instance is given up; default 10 s.
 	SessionTimeout time.Duration
 	// Standbys of each task that other instances keep warm: copies of its
@@ -110,6 +115,9 @@ func (o *ProcessorOptions) validate() error {
 	if o.CommitInterval < 0 || o.SessionTimeout < 0 {
 		errs = append(errs, errors.New("commit interval and session timeout must not be negative"))
 	}
+	if o.KeepClaims && o.InstanceID == "" {
+		errs = append(errs, errors.New("keeping claims needs an instance id"))
+	}
 	if o.Start.Newest && !o.Start.At.IsZero() {
 		errs = append(errs, errors.New("start is either newest or at a time"))
 	}
@@ -140,7 +148,7 @@ func NewProcessor(l *Log, g *GroupGraph, o ProcessorOptions) (*Processor, error)
 }
 
 // Run joins the group and works until ctx ends; then it commits what it has
-// begun, leaves the group at once and returns nil. Any other return is an
+// begun, leaves the group at once (see KeepClaims) and returns nil. Any other return is an
 // error that the processor cannot get over by itself. A Processor runs once.
 func (p *Processor) Run(ctx context.Context) error {
 	release, err := p.opts.State.occupy(p.graph.Group())

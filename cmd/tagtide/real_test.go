@@ -203,6 +203,58 @@ func TestZombieCountsNothing(t *testing.T) {
 	f.audit()
 }
 
+// Processors that keep their claims are restarted one after the other, and no
+// task moves: each has its own again in the generation that it left.
+func TestARollingRestartMovesNoTask(t *testing.T) {
+	brokers, _ := shared(t)
+	f := newFleet(t, brokers)
+	const posts, processors = 10_000, 3
+	file := filepath.Join(f.dir, "tweets.jsonl")
+	want := tweets(t, file, posts, 34)
+	f.do("topics", "create", "--partitions", "6")
+	for n := range processors {
+		name := fmt.Sprint("process-", n)
+		f.launch(name, "process", "--state-dir", f.state(name), "--instance-id", name, "--keep-claims", "--session-timeout", "30s")
+	}
+	url := f.serve()
+	f.launch("emit", "emit", "--source", "file", "--input", file, "--once", "--rate", "1000")
+	told := func() (n int) {
+		for _, p := range f.programs {
+			n += strings.Count(p.words(), "tasks of this instance")
+		}
+		return n
+	}
+	last, since := 0, time.Now()
+	eventually(t, url, "the work is divided, for good", time.Minute, func(s stats) bool {
+		if n := told(); n > last {
+			last, since = n, time.Now()
+		}
+		return s.Data.Posts > 1_000 && last >= processors && time.Since(since) > 2*time.Second
+	})
+	tasks := func(p *program) string { return p.said(`(generation=.*to_release=0)`) }
+	first := map[string]string{}
+	for round := range 2 {
+		for n := range processors {
+			name := fmt.Sprint("process-", n)
+			f.programs[name].stop()
+			delete(f.programs, name)
+			before := told()
+			f.again(name)
+			if has := tasks(f.programs[name]); round == 0 {
+				first[name] = has
+			} else if has != first[name] {
+				t.Errorf("%s came back to %s, and before to %s", name, has, first[name])
+			}
+			if after := told(); after != before+1 {
+				t.Errorf("while %s was restarted, others were told of other tasks", name)
+			}
+		}
+	}
+	f.programs["emit"].ends(exitDone)
+	same(t, "after two rolling restarts", exported(t, url, posts), want)
+	f.audit()
+}
+
 // From one processor to four and back, cleanly, while posts arrive.
 func TestOneToFourAndBack(t *testing.T) {
 	brokers, _ := shared(t)

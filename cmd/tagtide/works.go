@@ -66,15 +66,23 @@ func (f paceFlags) validate() error {
 type memberFlags struct {
 	paceFlags
 	badFlags
-	InstanceID string    `help:"Name of this instance, for good: after a restart it gets its tasks back. No other one may have it." placeholder:"NAME"`
-	Standbys   int       `help:"Copies of each task's tables that other instances keep, to go on at once when one dies." default:"0" placeholder:"N"`
-	Threads    int       `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
-	Start      startFlag `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
+	InstanceID     string        `help:"Name of this instance, for good: after a restart it gets its tasks back. No other one may have it." placeholder:"NAME"`
+	KeepClaims     bool          `help:"Stop without giving tasks to others, for a restart within --session-timeout: nobody else has to move. Needs --instance-id."`
+	SessionTimeout time.Duration `help:"After which the group gives up an instance that is silent." default:"10s"`
+	Standbys       int           `help:"Copies of each task's tables that other instances keep, to go on at once when one dies." default:"0" placeholder:"N"`
+	Threads        int           `help:"Tasks worked on at once (default: the CPUs)." placeholder:"N"`
+	Start          startFlag     `help:"Where a new group begins: oldest, newest or a time." default:"oldest"`
 }
 
 func (f memberFlags) validate() error {
 	if f.Threads < 0 || f.Standbys < 0 {
 		return usagef("--threads and --standbys must not be negative")
+	}
+	if f.KeepClaims && f.InstanceID == "" {
+		return usagef("--keep-claims needs --instance-id: it is by its name that a restarted instance gets its tasks back")
+	}
+	if f.SessionTimeout <= 0 {
+		return usagef("--session-timeout must be more than 0")
 	}
 	return f.paceFlags.validate()
 }
@@ -88,6 +96,7 @@ func (w *works) addProcessor(state *stream.State, m memberFlags, t topicFlags, p
 	}
 	w.processor, err = stream.NewProcessor(w.log, w.graph, stream.ProcessorOptions{
 		State: state, Threads: threads, CommitInterval: m.CommitInterval, InstanceID: m.InstanceID, Standbys: m.Standbys,
+		KeepClaims: m.KeepClaims, SessionTimeout: m.SessionTimeout,
 		Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, NoCreate: !t.CreateTopics,
 		Start: m.Start.Start, OnFailure: m.policy(), PurgeInputs: purge, Logger: w.logger, Metrics: w.registry,
 	})

@@ -61,7 +61,7 @@ func (m *member) start() {
 		Standbys: w.conf.standbys, WarmUps: w.conf.warmUps, NearRecords: w.conf.near,
 	}
 	if m.conf.static {
-		o.InstanceID = m.name
+		o.InstanceID, o.KeepClaims = m.name, w.rng.IntN(2) == 0
 	}
 	w.tracef("%s starts, life %d", m.name, m.life)
 	d, err := stream.NewDriver(w.ctx, stream.NewLog(m.wire), w.graph.GroupGraph, o)

@@ -223,17 +223,35 @@ func sourceIndex(headers []record.Header) int {
 	return n
 }
 
-// checkWriter holds I5, and of I8 that a task has one owner in a generation.
+// succeeds tells whether a member has stepped into the claim of another, as the
+// next life of its instance. Ids are made of the instance, if there is one, the
+// generation and how many have joined before.
+func succeeds(member, other string) bool {
+	var instances [2]string
+	var joined [2]int
+	for n, id := range []string{member, other} {
+		words := strings.Split(id, "-")
+		instances[n] = words[0]
+		joined[n], _ = strconv.Atoi(words[len(words)-1])
+	}
+	return instances[0] != "member" && instances[0] == instances[1] && joined[0] > joined[1]
+}
+
+// checkWriter holds I5, and of I8 that a task has one owner in a generation, of
+// whose lives none writes any more when a later one has.
 func (m *model) checkWriter(e *effect) {
 	for _, mv := range e.moves {
 		if m.writers[mv.partition].member != e.claim.Member {
 			m.w.happened["owner changes"]++
 		}
+		if succeeds(e.claim.Member, m.writers[mv.partition].member) && m.writers[mv.partition].generation == e.claim.Generation {
+			m.w.happened["claims stepped into"]++
+		}
 		was, is := m.writers[mv.partition], owner{e.claim.Generation, e.claim.Member, e.id}
 		switch {
 		case is.generation < was.generation:
 			m.w.violated("I5", "%v is written under generation %d by %s, after %d by %s", mv.partition, is.generation, is.id, was.generation, was.id)
-		case is.generation == was.generation && is != was:
+		case is.generation == was.generation && is != was && !succeeds(is.member, was.member):
 			m.w.violated("I8", "%v is written under generation %d by %s of %s, and by %s of %s", mv.partition, is.generation, is.id, is.member, was.id, was.member)
 		}
 		m.writers[mv.partition] = is

@@ -51,6 +51,7 @@ type Instance struct {
 	release  bool          // it took something away, and that has not been reported as released
 	warm     []assign.Task // of order.WarmUps, those that have not been reported as caught up
 	lost     bool          // the group has given us up, and the threads still have something
+	claimed  bool          // since it joined, or was given up
 	reported []byte        // last
 
 	// lags are what the tables in the store lack, as far as is known.
@@ -137,7 +138,7 @@ func (i *Instance) Step(now time.Time) (busy bool, wake time.Time, err error) {
 func (i *Instance) take(c log.Claim) error {
 	if c.Lost {
 		i.cfg.Logger.Warn("the group has given this instance up, its tasks are dropped", "group", i.cfg.Group, "generation", c.Generation)
-		i.order.Tasks, i.seen, i.release, i.warm, i.lost = nil, 0, false, nil, true
+		i.order.Tasks, i.seen, i.release, i.warm, i.lost, i.claimed = nil, 0, false, nil, true, false
 		for _, t := range i.cfg.Threads {
 			t.Lose()
 		}
@@ -149,6 +150,12 @@ func (i *Instance) take(c log.Claim) error {
 	}
 	if err := i.decline(&order); err != nil {
 		return err
+	}
+	first := !i.claimed
+	i.claimed = true
+	if first && i.cfg.Join.InstanceID != "" && !i.near(order.Tasks) {
+		i.refuse(c)
+		return nil
 	}
 	if order.Idle && !i.order.Idle {
 		i.cfg.Logger.Info("the group has more instances than work for them: this one waits until another leaves",
@@ -185,6 +192,24 @@ func (i *Instance) decline(o *assign.Order) error {
 		}
 	}
 	return nil
+}
+
+// near tells whether the tables of all these tasks are here, and lack little.
+func (i *Instance) near(tasks []assign.Task) bool {
+	return !slices.ContainsFunc(tasks, func(t assign.Task) bool {
+		lag, known := i.lags[t]
+		return i.cfg.Shape.Stateful(t) && (!known || lag > i.cfg.Shape.Near)
+	})
+}
+
+// refuse has the group plan anew, by what is here now. A static instance steps
+// into the claim of its life before, and nobody has looked if that one's tables
+// are still here, or if others have a copy.
+func (i *Instance) refuse(c log.Claim) {
+	i.cfg.Logger.Info("this instance's tasks of before are not taken: their tables are not here", "group", i.cfg.Group, "generation", c.Generation)
+	i.seen = assign.Sum(c.Assignment)
+	i.reported = assign.EncodeReport(i.describe())
+	i.member.Rejoin(i.reported)
 }
 
 // tell tells operators what an order changes here; most change nothing.

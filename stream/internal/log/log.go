@@ -281,9 +281,14 @@ type Receipt struct {
 // JoinOptions describe a member.
 type JoinOptions struct {
 	// InstanceID makes the membership static: a member that joins with the
-	// instance id of another replaces it at once, and the other is fenced.
+	// instance id of another replaces it at once, and the other is fenced. In a
+	// group without a rebalance under way it takes over the other's claim.
 	// "": dynamic.
 	InstanceID string
+	// KeepClaims makes Leave end only our side of a static membership: the group
+	// learns nothing of it, and gives the claims to the next member of that
+	// instance id, or to others when the session times out.
+	KeepClaims bool
 	// SessionTimeout after which a silent member is taken for dead. Default 10 s.
 	SessionTimeout time.Duration
 	// Topics whose positions the group commits. Kafka's tools show them, and
@@ -331,7 +336,7 @@ type Member interface {
 	// Rejoin is Update, and asks the group for a rebalance.
 	Rejoin(metadata []byte)
 	// Leave ends the membership at once, so that others need not wait for the
-	// session to time out.
+	// session to time out; unless KeepClaims says otherwise.
 	// Kafka: LeaveGroup (with the instance id, if there is one).
 	Leave(ctx context.Context) error
 }

@@ -110,6 +110,7 @@ type member struct {
 	log      *Log
 	group    string
 	instance string
+	keep     bool // the claims, when it leaves
 	timeout  time.Duration
 	assign   func([]log.MemberInfo) map[string][]byte
 	ready    chan struct{}
@@ -137,7 +138,7 @@ func (l *Log) Join(name string, o log.JoinOptions) (log.Member, error) {
 		return nil, fmt.Errorf("join group %q: it needs a name and an assignor", name)
 	}
 	m := &member{
-		log: l, group: name, instance: o.InstanceID, timeout: o.SessionTimeout, assign: o.Assign,
+		log: l, group: name, instance: o.InstanceID, keep: o.KeepClaims && o.InstanceID != "", timeout: o.SessionTimeout, assign: o.Assign,
 		metadata: slices.Clone(o.Metadata), ready: make(chan struct{}, 1),
 	}
 	if m.timeout <= 0 {
@@ -149,11 +150,17 @@ func (l *Log) Join(name string, o log.JoinOptions) (log.Member, error) {
 	return m, nil
 }
 
-// enter makes m a member. A member with the same instance id makes room.
-func (m *member) enter(g *group) bool {
+// enter makes m a member. A member with the same instance id makes room, and
+// leaves its claim to m, unless a rebalance is under way anyway.
+func (m *member) enter(g *group) (begin bool) {
+	var left *log.Claim
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		if old := g.members[id]; m.instance != "" && old.instance == m.instance {
-			old.gone = fmt.Errorf("%w: another member joined as instance %q", log.ErrFenced, m.instance)
+			left = &old.claim
+			if old.next != nil {
+				left = old.next
+			}
+			old.gone = cmp.Or(old.gone, fmt.Errorf("%w: another member joined as instance %q", log.ErrFenced, m.instance))
 			m.log.moved = append(m.log.moved, old.ready)
 			delete(g.members, id)
 		}
@@ -164,7 +171,12 @@ func (m *member) enter(g *group) bool {
 	m.seen = m.log.o.Now()
 	m.along = true
 	g.members[m.id] = m
-	return true
+	if left == nil || g.preparing || left.Generation != g.generation {
+		return true
+	}
+	m.along = false
+	m.take(g.generation, left.Assignment)
+	return false
 }
 
 // rebalance makes a change to a group. If the change asks for it, a rebalance
@@ -304,7 +316,7 @@ func (m *member) Leave(context.Context) error {
 		if m.gone == nil {
 			m.gone = fmt.Errorf("%w: it left", log.ErrClosed)
 		}
-		if g.members[m.id] != m {
+		if m.keep || g.members[m.id] != m {
 			return false
 		}
 		delete(g.members, m.id)

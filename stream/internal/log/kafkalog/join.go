@@ -38,7 +38,6 @@ type joined struct {
 	id         string // as the group knows us, even if the round failed
 	generation int32
 	assignment []byte
-	led        bool      // it was us who assigned
 	at         time.Time // when the group surely had us
 	err        error
 }
@@ -83,7 +82,7 @@ func (m *member) round(b *sarama.Broker, j joining) joined {
 		Version: 5, GroupId: m.group, GenerationId: r.GenerationId, MemberId: r.MemberId, GroupInstanceId: m.instance(),
 		ProtocolType: new(protocolType), ProtocolName: new(protocolName),
 	}
-	if got.led = r.LeaderId == r.MemberId; got.led {
+	if r.LeaderId == r.MemberId {
 		if err := m.lead(sync, r.Members); err != nil {
 			got.err = fmt.Errorf("assign: %w", err)
 			return got

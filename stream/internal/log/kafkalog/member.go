@@ -34,6 +34,7 @@ type member struct {
 	log        *Log
 	group      string
 	instanceID string
+	keep       bool // the claims, when it leaves
 	session    time.Duration
 	topics     []string
 	assign     func([]log.MemberInfo) map[string][]byte
@@ -80,7 +81,7 @@ func (l *Log) Join(group string, o log.JoinOptions) (log.Member, error) {
 		return nil, fmt.Errorf("join group %q: %w", group, err)
 	}
 	m := &member{
-		log: l, group: group, instanceID: o.InstanceID, session: o.SessionTimeout, topics: slices.Sorted(slices.Values(o.Topics)),
+		log: l, group: group, instanceID: o.InstanceID, keep: o.KeepClaims && o.InstanceID != "", session: o.SessionTimeout, topics: slices.Sorted(slices.Values(o.Topics)),
 		assign: o.Assign, metadata: slices.Clone(o.Metadata), asks: rand.Uint64(), generation: -1,
 		ready: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -146,7 +147,7 @@ func (m *member) Leave(ctx context.Context) error {
 	m.mu.Unlock()
 	m.end()
 	<-m.done
-	if fenced || m.id == "" {
+	if fenced || m.id == "" || m.keep {
 		return nil
 	}
 	err := m.leave(ctx)

@@ -128,13 +128,6 @@ func (r *runner) tookJoin(j joined) {
 	default:
 		r.pause, r.asked = backoff{}, j.asks
 		r.alive = later(r.alive, j.at)
-		if r.instanceID != "" && j.joining.id == "" && !j.led {
-			// Brokers let a new incarnation of an instance step into a
-			// stable group without a rebalance, with the work of the one
-			// before. It owns none of that: the group has to know.
-			r.member.asks++
-			return
-		}
 		r.next = &log.Claim{
 			GroupClaim: log.GroupClaim{Group: r.group, Member: j.id, Generation: j.generation},
 			Assignment: j.assignment,

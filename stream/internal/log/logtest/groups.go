@@ -180,8 +180,20 @@ var groupTests = []testCase{
 		f.must(old.Leave(ctx))
 		f.settle(abcd, fresh, other)
 	}},
+	{"claims that are kept go to the next life of their instance, and nobody else moves", nil, func(f *fixture) {
+		old := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i", KeepClaims: true})
+		other := f.work("g", log.JoinOptions{Assign: deal(abcd...)})
+		f.settle(abcd, old, other)
+		had, generation := old.own(), old.claim.Generation
+		f.must(old.Leave(ctx))
+		fresh := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i", KeepClaims: true})
+		f.settle(abcd, fresh, other)
+		f.equal("work", fresh.own(), had)
+		f.equal("generations", []int32{fresh.claim.Generation, other.claim.Generation}, []int32{generation, generation})
+		f.equal("another member", fresh.claim.Member != old.claim.Member, true)
+	}},
 	{"a claim waits to be polled while members come and go that do not matter", nil, func(f *fixture) {
-		old := f.join("g", log.JoinOptions{InstanceID: "i"})
+		old := f.join("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
 		f.await("the old one to be a member", func() bool {
 			all, err := f.Log.Members(ctx, f.name("g"))
 			f.must(err)
