@@ -36,14 +36,22 @@ type Decoder struct {
 	// Text asks for Post.Text. Without it text is decoded only where tags must be found in it.
 	Text bool
 
+	// BlueskyText asks for the hashtags in the texts of Bluesky's posts that have neither facets nor a list of
+	// tags. For Bluesky itself these are no hashtags, so without it such a post has none.
+	BlueskyText bool
+
 	scanner
 	listed   []value       // the hashtags that the networks gave, of all lists in the value
-	included []includedOne // the posts that came with the one that the value is about
+	included []includedOne // the posts that came with those that the value is about
+	page     []xPost       // the posts that the value is about,
+	taken    int           // and how many of them the caller has
 	tags     [][]byte      // Post.Tags
 	buf      []byte        // what had to be unescaped
 	inner    []byte        // a value that stood in a string
-	source   string        // the last source that is not ours to name, for the next post from there
-	reason   string        // the last reason of a skip, likewise
+	payload  []byte        // a status that stood in a string
+	spelled  spellings
+	source   string // the last source that is not ours to name, for the next post from there
+	reason   string // the last reason of a skip, or name of a notice, likewise
 }
 
 // Decode decodes one JSON value of any known format into p, every field of which is set. A JSON string that holds
@@ -55,11 +63,36 @@ type Decoder struct {
 // twice the last one counts. What no format knows is checked to be JSON and otherwise ignored. A time or a
 // number for an id that cannot be read exactly is unknown, no error: the post still counts.
 func (d *Decoder) Decode(value []byte, p *Post) (Result, error) {
+	d.begin(p)
+	return d.end(d.decode(value, p))
+}
+
+// DecodeEvent decodes an event of Mastodon's streams, as they stand in lines of their own:
+//
+//	event: update
+//	data: {"id":"115000000000000001", …}
+//
+// It is Decode in all other respects. Events that it does not know are notices of that name, whatever payload is.
+func (d *Decoder) DecodeEvent(event string, payload []byte, p *Post) (Result, error) {
+	d.begin(p)
+	result := d.event(event, payload, p)
+	if result.Kind == 0 && d.err == nil {
+		result = d.named([]byte(event))
+	}
+	return d.end(result)
+}
+
+func (d *Decoder) begin(p *Post) {
 	d.listed, d.included = d.listed[:0], d.included[:0]
+	d.page, d.taken = d.page[:0], 0
 	d.tags, d.buf = d.tags[:0], d.buf[:0]
+	d.err = nil
 	*p = Post{}
-	result := d.decode(value, p)
+}
+
+func (d *Decoder) end(result Result) (Result, error) {
 	if d.err != nil {
+		d.page = d.page[:0]
 		return Result{}, d.err
 	}
 	return result, nil
@@ -72,7 +105,16 @@ func (d *Decoder) Decode(value []byte, p *Post) (Result, error) {
 //	for more := err == nil; more; more = d.Next(&p) {
 //		…
 //	}
-func (d *Decoder) Next(p *Post) bool { return false }
+func (d *Decoder) Next(p *Post) bool {
+	if d.taken >= len(d.page) {
+		return false
+	}
+	d.tags, d.buf = d.tags[:0], d.buf[:0]
+	*p = Post{}
+	d.finishX(&d.page[d.taken], p)
+	d.taken++
+	return true
+}
 
 func (d *Decoder) decode(value []byte, p *Post) Result {
 	d.open(value)
@@ -126,16 +168,19 @@ func (d *Decoder) close() {
 type format uint8
 
 const (
-	formatUnknown  format = iota
-	formatOwn             // canonical form: canonical.go
-	formatX               // X v1.1, or X v2 without its envelope: x.go
-	formatEnvelope        // X v2: x.go
-	formatNotice          // what X v1.1 says between posts: notice.go
-	formatErrors          // what X v2 says between posts
+	formatUnknown   format = iota
+	formatOwn              // canonical form: canonical.go
+	formatX                // X v1.1, or X v2 without its envelope: x.go
+	formatEnvelope         // X v2: x.go
+	formatNotice           // what X v1.1 says between posts: notice.go
+	formatRemark           // what X v2 and Mastodon say between posts: notice.go
+	formatJetstream        // an event of Bluesky's Jetstream: bluesky.go
+	formatStatus           // a status of Mastodon: mastodon.go
+	formatMessage          // an event of Mastodon's stream: mastodon.go
 )
 
 // detect reads the value at hand up to the first key that tells its format, or to its end. A further format needs
-// such a key here (Jetstream has "did" and "$type", Mastodon "uri" and "payload"), a line in read, and a file.
+// such a key here, a line in read, and a file.
 func (d *Decoder) detect() format {
 	f := formatUnknown
 	for more := d.enter('{'); more; more = d.more('}') {
@@ -146,10 +191,23 @@ func (d *Decoder) detect() format {
 			return formatX
 		case "data":
 			return formatEnvelope
+		case "did", "$type", "time_us", "commit":
+			return formatJetstream
+		case "uri", "content", "visibility", "reblog", "spoiler_text":
+			return formatStatus
+		case "event", "stream":
+			return formatMessage
 		case "delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning":
 			return formatNotice
-		case "errors":
-			f = formatErrors // unless "data" follows: then they are a remark
+		case "payload":
+			if d.next() == '"' {
+				return formatMessage
+			}
+			f = formatJetstream // unless "event" follows
+		case "errors", "error", "meta":
+			if f == formatUnknown {
+				f = formatRemark // unless "data" follows: then they are about it
+			}
 		}
 		d.skip()
 	}
@@ -167,9 +225,14 @@ func (d *Decoder) read(f format, p *Post) Result {
 		return d.envelope(p)
 	case formatNotice:
 		return d.notice(p)
-	case formatErrors:
-		d.skip()
-		return Result{Kind: KindNotice, Notice: "errors"}
+	case formatRemark:
+		return d.remark()
+	case formatJetstream:
+		return d.jetstream(p)
+	case formatStatus:
+		return d.status(p, false)
+	case formatMessage:
+		return d.message(p)
 	}
 	d.skip()
 	d.fail(0, "of no known format")
@@ -184,6 +247,36 @@ func (d *Decoder) bytes(v value) []byte {
 	start := len(d.buf)
 	d.buf = d.unescape(d.buf, v)
 	return d.buf[start:len(d.buf):len(d.buf)]
+}
+
+// id is the id that a network gives as a string, or, if that is missing, mostly as one, empty if unknown. A number
+// is one only if it is written out: 1.2e18 has lost digits.
+func (d *Decoder) id(asString, other value) []byte {
+	switch {
+	case asString.kind == text:
+		return d.bytes(asString)
+	case other.kind == text:
+		return d.bytes(other)
+	case other.kind == number && allDigits(d.bytes(other)):
+		return d.bytes(other)
+	}
+	return nil
+}
+
+// integer is the whole number that v says, be it in a string.
+func (d *Decoder) integer(v value) (n int64, valid bool) {
+	if v.kind != text && v.kind != number {
+		return 0, false
+	}
+	return parseInt(d.bytes(v))
+}
+
+// time is the time that the string v says, 0 if it says none.
+func (d *Decoder) time(v value) int64 {
+	if v.kind != text {
+		return 0
+	}
+	return parseTime(d.bytes(v))
 }
 
 // Error says why a value could not be decoded, and where. It never quotes the value.

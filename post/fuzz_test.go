@@ -12,7 +12,10 @@ import (
 
 // seeds are sound values of every format.
 func seeds(t testing.TB) [][]byte {
-	all := append(lines(t, "twitter_v1_1.jsonl"), lines(t, "x_v2_filtered_stream.ndjson")...)
+	var all [][]byte
+	for _, file := range []string{"twitter_v1_1.jsonl", "x_v2_filtered_stream.ndjson", "jetstream_v1.jsonl", "jetstream_v2.jsonl", "mastodon_ws.jsonl", "mastodon_statuses.jsonl"} {
+		all = append(all, lines(t, file)...)
+	}
 	for _, value := range typical {
 		all = append(all, []byte(value))
 	}
@@ -24,6 +27,17 @@ func seeds(t testing.TB) [][]byte {
 		`{"data":{"delete":{"tweet":{"id":"1"}},"user_suspend":{},"withheld":{}}}`,
 		`{"id":1.5e3,"timestamp_ms":15,"created_at":"2026-08-20T10:00:00.123456+02:00","full_text":"x"}`,
 		`"{\"text\":\"#\\u00e9\"}"`,
+		`{"data":[{"id":"3","referenced_tweets":[{"type":"retweeted","id":"1"}]},{"id":"4","text":"#b","edit_history_post_ids":["2","4"]}],"includes":{"tweets":[{"id":"2","text":"#x"},{"id":"1","text":"#a"}]},"meta":{"result_count":2}}`,
+		`{"meta":{"result_count":0}}`,
+		`{"uri":"u/2","id":"2","visibility":"public","created_at":"2026-08-20T10:00:00.000Z","reblog":{"uri":"u/1","visibility":"public","content":"\u003cp\u003eA &amp; #\u003cspan\u003eB\u003c/span\u003e&#39;&#x1F600; &nbsp;<br><a title=\"x>y\">#C_d</a> 1 < 2 <b","tags":[{"name":"c_d"},{"name":"e"},{"name":"b"}]}}`,
+		`{"id":1,"uri":"u","content":"<div>#a</div><h2>#B</h2>#c &#128; &bogus; &#0;","edited_at":"2026-08-20T10:05:00.000Z"}`,
+		`{"event":"status.update","payload":{"uri":"u","tags":[]}}`,
+		`{"event":"delete","payload":12}`,
+		`{"stream":["user"],"event":"notification","payload":"{}"}`,
+		`{"$type":"#account","did":"did:plc:a","time":"2026-08-20T10:00:06.000006Z","account":{"active":true}}`,
+		`{"did":"did:plc:a","time_us":1787220000000006,"kind":"account","account":{"active":false,"status":"deactivated"}}`,
+		`{"payload":{"$type":"x#commit","did":"d\n","operation":"create","collection":"app.bsky.feed.post","rkey":"r","record":{"tags":[" #a ","$AAPL",7,"#️⃣b"],"facets":[{"features":[{"tag":"C","$type":"app.bsky.richtext.facet#tag"},{"$type":"app.bsky.richtext.facet#link"}]},null],"text":"#d"}},"$type":"message"}`,
+		`{"payload":{"$type":"x#commit","did":"d","operation":"delete","collection":"app.bsky.feed.like","rkey":"r"}}`,
 	} {
 		all = append(all, []byte(value))
 	}
@@ -54,7 +68,8 @@ func mutate(r *rand.Rand, value, other []byte) []byte {
 // swap puts another token in the place of one, so that the value mostly stays JSON.
 func swap(r *rand.Rand, value []byte) []byte {
 	tokens := []string{`"text"`, `"tag"`, `"id"`, `"id_str"`, `"full_text"`, `"entities"`, `"hashtags"`, `"extended_tweet"`, `"type"`,
-		`"retweeted_status"`, `"data"`, `"includes"`, `"posts"`, `"delete"`, `"tagtide"`, `"time"`, `"retweeted"`, `12`, `-1`, `1e5`, `null`,
+		`"retweeted_status"`, `"data"`, `"uri"`, `"content"`, `"event"`, `"update"`, `"payload"`, `"record"`, `"kind"`, `"$type"`, `"app.bsky.feed.post"`,
+		`"name"`, `"visibility"`, `"facets"`, `"tags"`, `"did"`, `"commit"`, `"account"`, `"<p>#<span>X</span>&lt;"`, `[{"name":"x"}]`, `"includes"`, `"posts"`, `"delete"`, `"tagtide"`, `"time"`, `"retweeted"`, `12`, `-1`, `1e5`, `null`,
 		`true`, `[]`, `{}`, `"#x"`, `"\ud800"`, `"2026-02-30T00:00:00Z"`, `[{"text":"q"}]`, `{"hashtags":[{"tag":"z"}]}`, `{"text":"#y"}`}
 	var places [][2]int
 	for i := 0; i < len(value); i++ {

@@ -33,24 +33,86 @@ func (d *Decoder) notice(p *Post) Result {
 	return result
 }
 
+// deletion is that a post is gone.
+type deletion struct {
+	id   []byte // empty if unknown
+	time int64
+}
+
 // deleted is the result for a post that is gone, or a notice if nobody knows which.
-func deleted(p *Post, id []byte) Result {
-	if len(id) == 0 {
+func deleted(p *Post, gone deletion) Result {
+	if len(gone.id) == 0 {
 		return Result{Kind: KindNotice, Notice: "delete"}
 	}
-	p.Source, p.ID, p.Op = SourceX, id, Delete
+	p.Source, p.ID, p.Time, p.Op = SourceX, gone.id, gone.time, Delete
 	return Result{Kind: KindDelete, Notice: "delete"}
 }
 
-// readDeleted reads the id of the post that is gone; noun is what the network calls a post.
-func (d *Decoder) readDeleted(noun string) (id []byte) {
+// readDeleted reads which post is gone; noun is what the network calls a post.
+func (d *Decoder) readDeleted(noun string) (gone deletion) {
 	for more := d.enterField("delete", '{'); more; more = d.more('}') {
-		if string(d.key()) != noun {
+		switch string(d.key()) {
+		case noun:
+			x := d.readPost()
+			gone.id = d.id(x.idStr, x.id)
+		case "timestamp_ms":
+			gone.time, _ = d.integer(d.value())
+		case "event_at":
+			gone.time = d.time(d.value())
+		default:
 			d.skip()
+		}
+	}
+	return gone
+}
+
+// remark reads what stands where a post would: errors, or what a page of posts says of itself.
+//
+//	{"errors":[{"title":"operational-disconnect", …}]}     X v2
+//	{"meta":{"result_count":0}}                            X v2: a page without posts
+//	{"error":"Unknown stream type","status":400}           Mastodon
+func (d *Decoder) remark() (result Result) {
+	result.Kind = KindNotice
+	for more := d.enter('{'); more; more = d.more('}') {
+		switch string(d.key()) {
+		case "errors":
+			result.Notice = "errors"
+		case "error":
+			result.Notice = "error"
+		case "meta":
+			if d.isPage() && result.Notice == "" {
+				result.Notice = emptyPage
+			}
 			continue
 		}
-		x := d.readPost()
-		id = d.xID(&x)
+		d.skip()
 	}
-	return id
+	if result.Notice == "" {
+		d.fail(0, "of no known format")
+	}
+	return result
+}
+
+// isPage reads what may be the numbers of a page of posts, and reports whether it is.
+func (d *Decoder) isPage() (is bool) {
+	for more := d.enterAny('{'); more; more = d.more('}') {
+		is = string(d.key()) == "result_count" || is
+		d.skip()
+	}
+	return is
+}
+
+// named is the notice of a name that the network gave.
+func (d *Decoder) named(name []byte) Result {
+	const longest = 64
+	switch {
+	case len(name) > longest:
+		name = []byte("other")
+	case string(name) == "identity": // the notice that comes most often
+		return Result{Kind: KindNotice, Notice: "identity"}
+	}
+	if d.reason != string(name) {
+		d.reason = string(name)
+	}
+	return Result{Kind: KindNotice, Notice: d.reason}
 }

@@ -88,7 +88,7 @@ type says struct {
 	originalID  string
 	compliance  bool
 	deleted     bool
-	deletedID   string
+	deletion    slowDeletion
 	first, role string
 	hasFirst    bool
 	time        int64
@@ -170,7 +170,7 @@ func slowX(object tree) *says {
 		case "type":
 			s.role, _ = m.value.(string)
 		case "delete":
-			s.deleted, s.deletedID = true, slowDeleted(m.value, "tweet")
+			s.deleted, s.deletion = true, slowDeleted(m.value, "tweet")
 		case "withheld", "drop", "undrop", "tweet_edit":
 			s.compliance = true
 		default:
@@ -221,22 +221,26 @@ func slowID(object tree) string {
 
 func slowTime(object tree) int64 {
 	created, _ := last[string](object, "created_at")
-	var stamp string
-	for _, m := range object {
-		if m.key == "timestamp_ms" {
-			stamp = ""
-			switch v := m.value.(type) {
-			case string:
-				stamp = v
-			case json.Number:
-				stamp = v.String()
-			}
-		}
-	}
-	if milli, valid := slowInt(stamp); valid {
+	if milli, valid := slowInt(lastOf(object, "timestamp_ms")); valid {
 		return milli
 	}
 	return slowParseTime(created)
+}
+
+// lastOf is the last member with the key, as a string if it is one or a number, else empty.
+func lastOf(object tree, key string) (s string) {
+	for _, m := range object {
+		if m.key == key {
+			s = ""
+			switch v := m.value.(type) {
+			case string:
+				s = v
+			case json.Number:
+				s = v.String()
+			}
+		}
+	}
+	return s
 }
 
 func slowInt(s string) (int64, bool) {
@@ -267,27 +271,49 @@ func slowParseTime(s string) int64 {
 	return t.UnixMilli()
 }
 
-func slowDeleted(v any, noun string) (id string) {
-	object, _ := as[tree](v)
-	for _, m := range object {
-		if m.key == noun {
-			inner, _ := as[tree](m.value)
-			slowX(inner) // for its types
-			id = slowID(inner)
-		}
-	}
-	return id
+type slowDeletion struct {
+	id   string
+	time int64
 }
 
-func slowEnvelope(root tree) *says {
-	s := &says{}
+func slowDeleted(v any, noun string) (d slowDeletion) {
+	object, _ := as[tree](v)
+	for _, m := range object {
+		switch m.key {
+		case noun:
+			inner, _ := as[tree](m.value)
+			slowX(inner) // for its types
+			d.id = slowID(inner)
+		case "timestamp_ms":
+			if milli, valid := slowInt(lastOf(tree{m}, m.key)); valid {
+				d.time = milli
+			} else {
+				d.time = 0
+			}
+		case "event_at":
+			at, _ := m.value.(string)
+			d.time = slowParseTime(at)
+		}
+	}
+	return d
+}
+
+func slowEnvelope(root tree) []outcome {
+	page, isPage := []*says{}, false
 	var included []*says
 	var ids []string
 	for _, m := range root {
 		switch m.key {
 		case "data":
-			object, _ := as[tree](m.value)
-			s = slowX(object)
+			page = nil
+			var list []any
+			if list, isPage = m.value.([]any); !isPage {
+				list = []any{m.value}
+			}
+			for _, element := range list {
+				object, _ := as[tree](element)
+				page = append(page, slowX(object))
+			}
 		case "includes":
 			included, ids = nil, nil
 			object, _ := as[tree](m.value)
@@ -304,12 +330,22 @@ func slowEnvelope(root tree) *says {
 			}
 		}
 	}
-	for i, x := range included {
-		if s.repost && (s.original == nil || !s.original.present()) && ids[i] == s.originalID {
-			s.original = x
+	var outcomes []outcome
+	for _, s := range page {
+		for i, x := range included {
+			if s.repost && (s.original == nil || !s.original.present()) && ids[i] == s.originalID {
+				s.original = x
+			}
 		}
+		if isPage && !s.counts().present() && !s.repost {
+			panic(errWrongType)
+		}
+		outcomes = append(outcomes, slowFinish(s))
 	}
-	return s
+	if len(page) == 0 {
+		outcomes = []outcome{{result: Result{Kind: KindNotice, Notice: "empty page"}}}
+	}
+	return outcomes
 }
 
 // outcome is what a value is, in a form that compares.
@@ -323,11 +359,11 @@ type outcome struct {
 	repost     bool
 }
 
-func slowDelete(id string) outcome {
-	if id == "" {
+func slowDelete(d slowDeletion) outcome {
+	if d.id == "" {
 		return outcome{result: Result{Kind: KindNotice, Notice: "delete"}}
 	}
-	return outcome{result: Result{Kind: KindDelete, Notice: "delete"}, source: "x", id: id, op: Delete}
+	return outcome{result: Result{Kind: KindDelete, Notice: "delete"}, source: "x", id: d.id, time: d.time, op: Delete}
 }
 
 func slowFinish(s *says) outcome {
@@ -335,7 +371,7 @@ func slowFinish(s *says) outcome {
 	switch {
 	case counts.present() || s.repost:
 	case s.deleted:
-		return slowDelete(s.deletedID)
+		return slowDelete(s.deletion)
 	case s.compliance:
 		return outcome{result: Result{Kind: KindNotice, Notice: "compliance"}}
 	default:
@@ -343,7 +379,7 @@ func slowFinish(s *says) outcome {
 	}
 	o := outcome{result: Result{Kind: KindPost}, source: "x", id: s.id, time: s.time, repost: s.repost}
 	if s.hasFirst && s.first != s.id {
-		o.op = Update
+		o.op, o.id = Update, s.first
 	}
 	o.text = slowPlain(counts.text)
 	tags := counts.tags
@@ -429,16 +465,29 @@ func slowCanonical(root tree) outcome {
 	return o
 }
 
-func slowRoot(root tree) outcome {
-	sawErrors := false
+func one(o outcome) []outcome { return []outcome{o} }
+
+func slowRoot(root tree) []outcome {
+	wrapped := false
 	for _, m := range root {
 		switch m.key {
 		case "tagtide":
-			return slowCanonical(root)
+			return one(slowCanonical(root))
 		case "text", "full_text", "id_str", "entities", "retweeted_status":
-			return slowFinish(slowX(root))
+			return one(slowFinish(slowX(root)))
 		case "data":
-			return slowFinish(slowEnvelope(root))
+			return slowEnvelope(root)
+		case "did", "$type", "time_us", "commit":
+			return one(slowJetstream(root))
+		case "uri", "content", "visibility", "reblog", "spoiler_text":
+			return one(slowStatus(root, false))
+		case "event", "stream":
+			return one(slowMessage(root))
+		case "payload":
+			if _, is := m.value.(string); is {
+				return one(slowMessage(root))
+			}
+			wrapped = true
 		case "delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning":
 			o := outcome{}
 			for _, m := range root {
@@ -449,19 +498,34 @@ func slowRoot(root tree) outcome {
 					o = outcome{result: Result{Kind: KindNotice, Notice: m.key}}
 				}
 			}
-			return o
-		case "errors":
-			sawErrors = true
+			return one(o)
 		}
 	}
-	if !sawErrors {
+	if wrapped {
+		return one(slowJetstream(root))
+	}
+	return one(slowRemark(root))
+}
+
+func slowRemark(root tree) (o outcome) {
+	for _, m := range root {
+		object, _ := m.value.(tree)
+		isPage := slices.ContainsFunc(object, func(m member) bool { return m.key == "result_count" })
+		switch {
+		case m.key == "errors", m.key == "error":
+			o.result = Result{Kind: KindNotice, Notice: m.key}
+		case m.key == "meta" && isPage && o.result.Kind == 0:
+			o.result = Result{Kind: KindNotice, Notice: "empty page"}
+		}
+	}
+	if o.result.Kind == 0 {
 		panic(errWrongType)
 	}
-	return outcome{result: Result{Kind: KindNotice, Notice: "errors"}}
+	return o
 }
 
 // slowDecode is Decode of a value that is JSON and UTF-8.
-func slowDecode(value []byte) (o outcome, err error) {
+func slowDecode(value []byte) (o []outcome, err error) {
 	defer func() {
 		if r := recover(); r == errWrongType {
 			err = errWrongType
@@ -495,6 +559,10 @@ func depth(value []byte) (deepest int) {
 	return deepest
 }
 
+func outcomeOf(result Result, p *Post) outcome {
+	return outcome{result, p.Source, string(p.ID), string(p.Alias), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Repost}
+}
+
 func checkDecode(t *testing.T, d *Decoder, value []byte) {
 	t.Helper()
 	before := bytes.Clone(value)
@@ -523,10 +591,14 @@ func checkDecode(t *testing.T, d *Decoder, value []byte) {
 	if err != nil {
 		return
 	}
-	got := outcome{result, p.Source, string(p.ID), string(p.Alias), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Repost}
-	if got != want {
+	got := []outcome{outcomeOf(result, &p)}
+	for q := (Post{}); d.Next(&q); {
+		got = append(got, outcomeOf(Result{Kind: KindPost}, &q))
+	}
+	if !slices.Equal(got, want) {
 		t.Fatalf("%q:\n got %+v\nwant %+v", value, got, want)
 	}
+	d.Decode(value, &p)
 	again, err := d.Decode(Append(nil, &p), &Post{})
 	if result.Kind != KindNotice && result.Kind != KindSkipped && (err != nil || again != result) {
 		t.Fatalf("%q: written and read again %+v, %v", value, again, err)

@@ -211,6 +211,15 @@ func (s *scanner) enterField(name string, open byte) bool {
 	return false
 }
 
+// enterAny is enterField for what anybody may have written: it skips anything else, and there is nothing in it.
+func (s *scanner) enterAny(open byte) bool {
+	if s.next() == open {
+		return s.enter(open)
+	}
+	s.skip()
+	return false
+}
+
 // mistaken reads what is at hand instead of the array or object that open opens. Only null may be.
 func (s *scanner) mistaken(name string, open byte) {
 	want := object

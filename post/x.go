@@ -2,6 +2,7 @@ package post
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tagtide/tagtide/hashtag"
 )
@@ -16,7 +17,8 @@ import (
 //	both of a long one  extended_tweet              note_tweet (note_post)
 //	repost of           retweeted_status            referenced_tweets (referenced_posts) with type "retweeted";
 //	                                                the post itself in there, or in includes.tweets (includes.posts)
-//	versions            –                           edit_history_tweet_ids (edit_history_post_ids)
+//	versions            –                           edit_history_tweet_ids (edit_history_post_ids): the post is
+//	                                                the first of them, in a later version
 //
 // The text and hashtags of a repost are cut off, so the original's count, and if that is missing only those that
 // the network gave. What a post quotes is no part of it.
@@ -41,9 +43,9 @@ type xPost struct {
 	originalID         value
 	role               value // in a list of references: "retweeted", "quoted", "replied_to"
 
-	// In an envelope may be, instead of a post, something about one, or that it is gone, and its id.
+	// In an envelope may be, instead of a post, something about one, or that it is gone.
 	compliance, deleted bool
-	deletedID           []byte
+	deletion            deletion
 }
 
 // says is what counts of the post.
@@ -59,9 +61,11 @@ func (x *xPost) says() content {
 
 // includedOne is a post that came with another one.
 type includedOne struct {
-	id      value
+	id      []byte
 	content content
 }
+
+func byID(a, b includedOne) int { return bytes.Compare(a.id, b.id) }
 
 // x reads a post that stands at the root.
 func (d *Decoder) x(p *Post) Result {
@@ -69,30 +73,76 @@ func (d *Decoder) x(p *Post) Result {
 	return d.finishX(&x, p)
 }
 
-// envelope reads a post in "data".
+// envelope reads what is in "data": a post, something about one, or a page of posts. The first is p, the others
+// wait for Next.
 func (d *Decoder) envelope(p *Post) Result {
-	var x xPost
+	page := false
 	for more := d.enter('{'); more; more = d.more('}') {
 		switch string(d.key()) {
 		case "data":
-			x = d.readPost()
+			page = d.next() == '['
+			d.readData(page)
 		case "includes":
 			d.readIncludes()
 		default:
 			d.skip()
 		}
 	}
-	for _, one := range d.included {
-		if x.repost && !x.original.present() && d.same(one.id, x.originalID) {
-			x.original = one.content
-		}
+	if d.findOriginals(); page {
+		d.checkPage()
 	}
-	return d.finishX(&x, p)
+	switch {
+	case d.err != nil:
+		return Result{}
+	case len(d.page) == 0:
+		return Result{Kind: KindNotice, Notice: emptyPage}
+	}
+	d.taken = 1
+	return d.finishX(&d.page[0], p)
 }
 
-// same reports whether a and b are the same string.
-func (d *Decoder) same(a, b value) bool {
-	return a.kind == text && b.kind == text && bytes.Equal(d.bytes(a), d.bytes(b))
+// emptyPage is the name of a response without posts.
+const emptyPage = "empty page"
+
+func (d *Decoder) readData(page bool) {
+	if d.page = d.page[:0]; !page {
+		d.page = append(d.page, d.readPost())
+		return
+	}
+	for more := d.enter('['); more; more = d.more(']') {
+		d.page = append(d.page, d.readPost())
+	}
+}
+
+// findOriginals gives the reposts that came without their originals the included ones.
+func (d *Decoder) findOriginals() {
+	slices.SortStableFunc(d.included, byID)
+	for i := range d.page {
+		x := &d.page[i]
+		if !x.repost || x.original.present() || x.originalID.kind != text {
+			continue
+		}
+		id := d.bytes(x.originalID)
+		at, _ := slices.BinarySearchFunc(d.included, includedOne{id: id}, byID)
+		if at < len(d.included) && bytes.Equal(d.included[at].id, id) {
+			x.original = d.included[at].content
+		}
+	}
+}
+
+// checkPage makes sure that there are only posts on the page, so that Next cannot fail.
+func (d *Decoder) checkPage() {
+	for i := range d.page {
+		if !d.page[i].isPost() {
+			d.fail(0, "a post without text on a page of posts")
+		}
+	}
+}
+
+// isPost reports whether x is a post, not something about one.
+func (x *xPost) isPost() bool {
+	says := x.says()
+	return says.present() || x.repost
 }
 
 // readPost reads the post at hand. Inlined into a loop of its own recursion, its result would be allocated.
@@ -143,7 +193,7 @@ func (d *Decoder) readRare(x *xPost, key []byte) {
 	case "type":
 		x.role = d.value()
 	case "delete":
-		x.deleted, x.deletedID = true, d.readDeleted("tweet")
+		x.deleted, x.deletion = true, d.readDeleted("tweet")
 	case "withheld", "drop", "undrop", "tweet_edit":
 		x.compliance = true
 		d.skip()
@@ -228,7 +278,9 @@ func (d *Decoder) readIncludes() {
 		case "tweets", "posts":
 			for more := d.enterField("the included posts", '['); more; more = d.more(']') {
 				x := d.readPost()
-				d.included = append(d.included, includedOne{x.id, x.says()})
+				if says := x.says(); says.present() && x.id.kind == text {
+					d.included = append(d.included, includedOne{d.bytes(x.id), says})
+				}
 			}
 		default:
 			d.skip()
@@ -252,19 +304,19 @@ func (d *Decoder) finishX(x *xPost, p *Post) Result {
 	switch {
 	case d.err != nil:
 		return Result{}
-	case says.present() || x.repost:
+	case x.isPost():
 	case x.deleted:
-		return deleted(p, x.deletedID)
+		return deleted(p, x.deletion)
 	case x.compliance:
 		return Result{Kind: KindNotice, Notice: "compliance"}
 	default:
 		d.fail(0, "a post without text")
 		return Result{}
 	}
-	p.Source, p.ID, p.Repost = SourceX, d.xID(x), x.repost
+	p.Source, p.ID, p.Repost = SourceX, d.id(x.idStr, x.id), x.repost
 	p.Time = d.xTime(x)
-	if x.firstID.kind == text && !bytes.Equal(d.bytes(x.firstID), p.ID) {
-		p.Op = Update
+	if first := d.bytes(x.firstID); x.firstID.kind == text && !bytes.Equal(first, p.ID) {
+		p.ID, p.Op = first, Update // the same post under all its versions
 	}
 	d.fill(p, says, says.given || x.repost && !x.original.present())
 	return Result{Kind: KindPost}
@@ -301,25 +353,10 @@ func (d *Decoder) plain(v value) []byte {
 	return unescapeHTML(d.buf[start:])
 }
 
-// xID is the id, empty if unknown. A number is one only if it is written out: 1.2e18 has lost digits.
-func (d *Decoder) xID(x *xPost) []byte {
-	switch {
-	case x.idStr.kind == text:
-		return d.bytes(x.idStr)
-	case x.id.kind == text:
-		return d.bytes(x.id)
-	case x.id.kind == number && allDigits(d.bytes(x.id)):
-		return d.bytes(x.id)
-	}
-	return nil
-}
-
 // xTime is the time, 0 if unknown.
 func (d *Decoder) xTime(x *xPost) int64 {
-	if x.timestamp.kind == text || x.timestamp.kind == number {
-		if milli, valid := parseInt(d.bytes(x.timestamp)); valid {
-			return milli
-		}
+	if milli, valid := d.integer(x.timestamp); valid {
+		return milli
 	}
-	return parseTime(d.bytes(x.created))
+	return d.time(x.created)
 }
