@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,10 @@ import (
 
 	"github.com/tagtide/tagtide/emitter"
 	"github.com/tagtide/tagtide/emitter/archive"
+	"github.com/tagtide/tagtide/emitter/bluesky"
+	"github.com/tagtide/tagtide/emitter/mastodon"
 	"github.com/tagtide/tagtide/emitter/synth"
+	"github.com/tagtide/tagtide/emitter/xstream"
 	"github.com/tagtide/tagtide/post"
 	"github.com/tagtide/tagtide/stream"
 )
@@ -20,7 +24,7 @@ import (
 // so that one that is down holds up none of the others.
 type feed struct {
 	kind   string
-	server string // of several of its kind; else empty
+	server string // of a kind that takes several; else empty
 	source emitter.Source
 }
 
@@ -52,8 +56,8 @@ func (f feed) id(group, instance string) string {
 	return id
 }
 
-// feeds makes the sources that are asked for.
-func (f *sourceFlags) feeds(s std, logger *slog.Logger) (feeds []feed, err error) {
+// feeds makes the sources that are asked for, in that order.
+func (f *sourceFlags) feeds(group string, s std, logger *slog.Logger) (feeds []feed, err error) {
 	for _, kind := range f.Source {
 		switch kind {
 		case kindDemo:
@@ -62,8 +66,50 @@ func (f *sourceFlags) feeds(s std, logger *slog.Logger) (feeds []feed, err error
 			feeds = append(feeds, feed{kind: kind, source: archive.New(archive.Options{Paths: f.Input, Stdin: s.in, Again: f.Again, Logger: logger})})
 		case kindNone:
 		default:
-			return nil, usagef("--source %s: choose one of %s", kind, strings.Join(sourceNames, ", "))
+			networks, err := f.networks(kind, group, logger)
+			if err != nil {
+				return nil, err
+			}
+			feeds = append(feeds, networks...)
 		}
+	}
+	return feeds, nil
+}
+
+// networks makes the sources of a kind that reads from a network: of Mastodon
+// one for each server, since each is a network of its own.
+func (f *sourceFlags) networks(kind, group string, logger *slog.Logger) (feeds []feed, err error) {
+	servers, err := f.servers()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := f.tokens()
+	if err != nil {
+		return nil, err
+	}
+	agent := "tagtide/" + version().Version
+	switch kind {
+	case kindBluesky:
+		source, err := bluesky.New(bluesky.Options{Servers: servers[kind], Logger: logger})
+		if err != nil {
+			return nil, usagef("--server: %w", err)
+		}
+		feeds = append(feeds, feed{kind: kind, source: source})
+	case kindX:
+		o := xstream.Options{Token: tokens[kind], Track: f.Track, Group: group, UserAgent: agent, Logger: logger}
+		if len(servers[kind]) > 0 {
+			o.Server = servers[kind][0]
+		}
+		feeds = append(feeds, feed{kind: kind, source: xstream.New(o)})
+	case kindMastodon:
+		for _, server := range servers[kind] {
+			token := cmp.Or(tokens[server], tokens[kind])
+			feeds = append(feeds, feed{kind: kind, server: server, source: mastodon.New(mastodon.Options{
+				Server: server, Token: token, UserAgent: agent, Logger: logger,
+			})})
+		}
+	default:
+		return nil, usagef("--source %s: choose one of %s", kind, strings.Join(sourceNames, ", "))
 	}
 	return feeds, nil
 }
@@ -81,7 +127,7 @@ type emitting struct {
 
 // addEmitters adds an emitter for each source there is.
 func (w *works) addEmitters(e emitting, s std) error {
-	feeds, err := e.source.feeds(s, w.logger)
+	feeds, err := e.source.feeds(e.names.Group, s, w.logger)
 	if err != nil {
 		return err
 	}

@@ -22,14 +22,14 @@ const (
 )
 
 var (
-	sourceNames = []string{kindDemo, kindFile, kindNone}
+	sourceNames = []string{kindDemo, kindFile, kindBluesky, kindMastodon, kindX, kindNone}
 	// liveNames are the sources that read from a network, without an end.
 	liveNames = []string{kindBluesky, kindMastodon, kindX}
 )
 
 // sourceFlags say where posts come from.
 type sourceFlags struct {
-	Source    []string `help:"Where posts come from: ${sources}. Repeatable; demo is made up and needs no internet." enum:"${sources}" default:"demo" placeholder:"SOURCE"`
+	Source    []string `help:"Where posts come from: demo (made up, no internet needed), file, bluesky, mastodon, x, or none. Repeatable." enum:"${sources}" default:"demo" placeholder:"SOURCE"`
 	Input     []string `help:"file: a file or folder of posts, JSON lines or documents, plain or gzip, bzip2, zstd, tar, zip; - is standard input. Repeatable." sep:"none" placeholder:"PATH"`
 	Again     bool     `help:"file: read files once more that were read before."`
 	Server    []string `help:"mastodon: a server to read from, repeatable. bluesky, x: other ones than the public ones. With several sources: SOURCE=HOST." sep:"none" placeholder:"[SOURCE=]HOST"`

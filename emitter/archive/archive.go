@@ -1,5 +1,14 @@
-// Package archive is the source of posts from files and standard input: JSON
-// Lines, plain or packed by gzip, bzip2 or zstd, told apart by content.
+// Package archive is the source of posts from files and standard input, told
+// apart by what is in them, not by their names:
+//
+//	packed    by gzip, bzip2 or zstd, or not
+//	archives  tar, packed or not, and zip; the files in them may be packed too
+//	posts     lines of JSON; documents of many lines, such as pages of answers;
+//	          an array of either; dumps of server-sent events
+//
+// What damage there is stays small: a line, or a document, becomes a dead
+// letter, and a file, or a member of an archive, that cannot be read to its end
+// is told of at the end, while the others are read.
 //
 // # Coming back
 //
@@ -13,8 +22,9 @@
 //   - a file that was appended to is read on from where it ended;
 //   - a file that was replaced is another file, and read from its start.
 //
-// Places are counted in unpacked bytes: to come back to one in a packed file,
-// everything before it is unpacked again. Standard input and pipes have no
+// Places are counted in unpacked bytes, in an archive those of the member: to
+// come back to one in something packed, everything before it is unpacked again,
+// but not the members before it if the archive itself is not packed. Standard input and pipes have no
 // content to come back to; they are read once, from where they stand.
 package archive
 
@@ -33,8 +43,9 @@ import (
 // Options of the source. Paths are required.
 type Options struct {
 	// Paths of files and folders; [Stdin] for standard input. Of a folder, all
-	// files in it and in the folders below that are named *.json, *.jsonl or
-	// *.ndjson, with the ending of a packer behind it or not, are read in the
+	// files in it and in the folders below that are named *.json, *.jsonl,
+	// *.ndjson, *.sse or *.tar, with the ending of a packer behind it or not, *.tgz
+	// or *.zip, are read in the
 	// order of their paths; hidden ones are not.
 	Paths []string
 	// Stdin is standard input.
@@ -85,6 +96,9 @@ func (s *Source) Run(ctx context.Context, sink emitter.Sink) error {
 		done := s.done.Load()
 		err := s.read(ctx, sink, in)
 		s.done.Store(done + in.size)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if stop := (*stopError)(nil); errors.As(err, &stop) {
 			return errors.Join(append(failed, stop.error)...)
 		}
@@ -120,12 +134,16 @@ func (s *Source) readPipe(ctx context.Context, sink emitter.Sink, r io.Reader, n
 		return errors.New("there is no standard input")
 	}
 	s.o.Logger.Info("reading; a restart cannot go on where this one ends", "file", name)
-	u, err := unpack(&counting{r: &interruptible{ctx: ctx, r: r}, n: &s.done})
+	w, err := s.walkStream(ctx, &interruptible{ctx: ctx, r: r}, nil, place{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	defer u.close()
-	_, err = s.lines(ctx, sink, u, place{File: name})
+	defer w.close()
+	first, err := w.next()
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	_, err = s.members(ctx, sink, w, first, place{File: name})
 	return err
 }
 
@@ -139,22 +157,26 @@ func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, pa
 		s.o.Logger.Info("skipping a file: it is empty", "file", path)
 		return nil
 	}
-	u, from, err := s.open(f, id, path)
+	o, err := s.open(ctx, f, id, path)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	if u == nil {
+	if o == nil {
 		return nil // finished before
 	}
-	defer u.close()
-	s.o.Logger.Info("reading", "file", path, "packed", u.packed, "from line", from.Line+1)
-	end, err := s.lines(ctx, sink, u, from)
+	defer o.close()
+	s.o.Logger.Info("reading", "file", path, "packed", o.packed(), "member", o.from.Member, "from line", o.from.Line+1)
+	end, err := s.members(ctx, sink, o.walk, o.first, o.from)
 	end.current = true
 	s.known.add(end)
 	if err != nil {
 		return err
 	}
-	if err := end.finish(f); err != nil {
+	size, err := o.end()
+	if err == nil {
+		err = end.finish(f, size)
+	}
+	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	s.known.add(end)
@@ -165,34 +187,83 @@ func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, pa
 	return nil
 }
 
-// open unpacks a file from where it was left. Without an error it returns nil
-// if that is its end.
-func (s *Source) open(f *os.File, id identity, path string) (*unpacked, place, error) {
+// members sends the values of the member that a place is in, from there, and of
+// all behind it, and returns the place behind the last of them. One that cannot
+// be read to its end does not stop the others.
+func (s *Source) members(ctx context.Context, sink emitter.Sink, w walk, m *member, at place) (place, error) {
+	var failed []error
+	for err := error(nil); m != nil; {
+		if at, err = s.member(ctx, sink, m, at); err != nil {
+			if stop := (*stopError)(nil); m.name == "" || errors.As(err, &stop) {
+				return at, err
+			}
+			failed = append(failed, err)
+			at.Lost++
+		}
+		if m, err = w.next(); err == io.EOF {
+			break
+		}
+		if err != nil {
+			return at, errors.Join(append(failed, fmt.Errorf("read %s behind its member %s: %w", at.File, at.Member, err))...)
+		}
+		at = at.enter(m)
+	}
+	if lost := at.Lost - int64(len(failed)); lost > 0 {
+		failed = append(failed, fmt.Errorf("read %s: %d of its members could not be read to their end in an earlier run (--again tries once more)", at.File, lost))
+	}
+	return at, errors.Join(failed...)
+}
+
+// member sends the values of a member from a place on.
+func (s *Source) member(ctx context.Context, sink emitter.Sink, m *member, at place) (place, error) {
+	if m.err != nil {
+		return at, fmt.Errorf("read %s: %w", at.where(), m.err)
+	}
+	promising, err := m.promising()
+	if err != nil {
+		return at, fmt.Errorf("read %s: %w", at.where(), err)
+	}
+	if !promising {
+		s.o.Logger.Warn("not reading a member of an archive: it does not look like posts", "file", at.File, "member", m.name)
+		return at, nil
+	}
+	return s.values(ctx, sink, m.u, at)
+}
+
+// An opened file is at a place from which it can be read on.
+type opened struct {
+	walk
+	first *member // that the place is in; nil: there are none
+	from  place
+}
+
+// open opens a file where it was left. Without an error it returns nil if that
+// is its end.
+func (s *Source) open(ctx context.Context, f *os.File, id identity, path string) (*opened, error) {
 	matches := s.known.matches(id)
 	for _, p := range matches {
-		u, same, err := s.resume(f, p)
+		done := s.done.Load()
+		o, err := s.resume(ctx, f, p, path)
 		switch {
-		case err != nil:
-			return nil, p, fmt.Errorf("come back to line %d: %w", p.Line+1, err)
-		case !same:
+		case errors.Is(err, errElsewhere):
 			continue
+		case err != nil:
+			return nil, fmt.Errorf("come back to line %d: %w", p.Line+1, err)
 		case s.o.Again && !p.current:
-			if u != nil {
-				u.close()
+			if o != nil {
+				o.close()
 			}
-			u, err = s.unpackFile(f)
-			return u, p.restart(path), err
-		case u == nil:
+			s.done.Store(done)
+			return s.openAt(ctx, f, p.restart(path))
+		case o == nil:
 			s.skipped(path, p)
-			return nil, p, nil
 		}
-		return u, p.again(path), nil
+		return o, nil
 	}
 	if len(matches) > 0 {
 		s.o.Logger.Warn("a file begins like one that was read before, but is another one or was changed; reading it from its start", "file", path)
 	}
-	u, err := s.unpackFile(f)
-	return u, s.known.place(id, path), err
+	return s.openAt(ctx, f, s.known.place(id, path))
 }
 
 func (s *Source) skipped(path string, p place) {

@@ -301,7 +301,7 @@ func TestFoldersAreReadInTheOrderOfPaths(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"2020/01/00.json.gz": gzipped([]byte("1\n")), "2020/01/01.JSON": []byte("2"), "2020/02.ndjson": []byte("3\n"),
 		"2021.jsonl.zst": zstded([]byte("4\n")), "README.md": []byte("no"), ".hidden.json": []byte("no"), ".git/x.json": []byte("no"),
-		"empty.json": nil, "photo.png": []byte("no"), "x.tar.gz": []byte("no"),
+		"empty.json": nil, "photo.png": []byte("no"), "x.txt.gz": []byte("no"),
 	} {
 		file(t, filepath.Join(dir, name), data)
 	}
@@ -314,7 +314,7 @@ func TestFoldersAreReadInTheOrderOfPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLines(t, "folder", c.lines, []string{"1", "2", "3", "4", "no"})
-	for _, name := range []string{"README.md", "photo.png", "x.tar.gz", "empty.json"} {
+	for _, name := range []string{"README.md", "photo.png", "x.txt.gz", "empty.json"} {
 		if !strings.Contains(log, filepath.Join(dir, name)) {
 			t.Errorf("not a word about %s", name)
 		}

@@ -20,22 +20,26 @@ type block struct {
 	from place // before the chunk
 }
 
-func (b *block) Len() int { return len(b.lines) }
+func (b *block) Len() int { return len(b.values) }
 
 // Decode implements [emitter.Block].
 func (b *block) Decode(i int, d *post.Decoder, p *post.Post) (post.Result, error) {
-	if l := &b.lines[i]; l.long > 0 {
-		return post.Result{}, fmt.Errorf("the line has %d bytes; at most %d are decoded", l.long, maxLine)
+	v := &b.values[i]
+	switch {
+	case v.long > 0:
+		return post.Result{}, fmt.Errorf("it has %d bytes; at most %d are decoded", v.long, maxLine)
+	case isField(v.data):
+		return decodeEvent(v.data, d, p)
 	}
-	return d.Decode(b.lines[i].data, p)
+	return d.Decode(v.data, p)
 }
 
 // Letter implements [emitter.Block].
 func (b *block) Letter(i int) emitter.Letter {
-	l := &b.lines[i]
-	letter := emitter.Letter{Data: l.data, From: b.from.File, Line: l.number, Cut: l.long}
-	if len(l.data) > maxLetter {
-		letter.Data, letter.Cut = l.data[:cutLetter], int64(len(l.data))
+	v := &b.values[i]
+	letter := emitter.Letter{Data: v.data, From: b.from.where(), Line: v.number, Cut: v.long}
+	if len(v.data) > maxLetter {
+		letter.Data, letter.Cut = v.data[:cutLetter], int64(len(v.data))
 	}
 	return letter
 }
@@ -47,35 +51,35 @@ func (b *block) Cursor(n int) (string, []byte) {
 	}
 	p := b.from
 	if n > 0 {
-		p = p.behind(&b.lines[n-1])
+		p = p.behind(b.chunk, n)
 	}
 	return p.name, p.value()
 }
 
-// lines sends the lines of r, which begins at a place, and returns the place
+// values sends the values of r, which begins at a place, and returns the place
 // behind the last of them. One goroutine reads and unpacks, this one hands
 // over.
-func (s *Source) lines(ctx context.Context, sink emitter.Sink, r io.Reader, at place) (place, error) {
+func (s *Source) values(ctx context.Context, sink emitter.Sink, r io.Reader, at place) (place, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	full, empty := make(chan *chunk, 2), make(chan *chunk, 4)
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		readChunks(ctx, &lineReader{limits: usual, r: r, offset: at.Offset, number: at.Line}, full, empty)
+		readChunks(ctx, &valueReader{limits: usual, r: r, offset: at.Offset, number: at.Line, begun: at.Offset > 0, array: at.Array}, full, empty)
 	})
 	defer reading.Wait()
 	defer cancel()
 	for c := range full {
-		if len(c.lines) > 0 {
+		if len(c.values) > 0 {
 			if err := sink.Send(ctx, &block{c, at}); err != nil {
 				return at, &stopError{err}
 			}
-			at = at.behind(&c.lines[len(c.lines)-1])
+			at = at.behind(c, len(c.values))
 		}
 		if c.err == io.EOF {
 			return at, nil
 		}
 		if c.err != nil && ctx.Err() == nil {
-			return at, fmt.Errorf("read %s behind line %d (byte %d unpacked): %w", at.File, at.Line, at.Offset, c.err)
+			return at, fmt.Errorf("read %s behind line %d (byte %d unpacked): %w", at.where(), at.Line, at.Offset, c.err)
 		}
 		recycle(c, empty)
 	}
@@ -83,7 +87,7 @@ func (s *Source) lines(ctx context.Context, sink emitter.Sink, r io.Reader, at p
 }
 
 // readChunks reads until a chunk has an error, or ctx ends.
-func readChunks(ctx context.Context, l *lineReader, full chan<- *chunk, empty <-chan *chunk) {
+func readChunks(ctx context.Context, l *valueReader, full chan<- *chunk, empty <-chan *chunk) {
 	defer close(full)
 	for more := true; more && ctx.Err() == nil; {
 		c := &chunk{}

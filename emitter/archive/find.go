@@ -41,10 +41,10 @@ func (s *Source) find() (inputs []input, failed []error, err error) {
 		case err != nil:
 			missing = append(missing, err)
 		case info.IsDir():
-			found, bad := s.walk(path, add)
+			found, bad := s.walkFolder(path, add)
 			failed = append(failed, bad...)
 			if found+len(bad) == 0 {
-				missing = append(missing, fmt.Errorf("folder %s has no files named *.json, *.jsonl or *.ndjson, packed or not", path))
+				missing = append(missing, fmt.Errorf("folder %s has no files named *.json, *.jsonl, *.ndjson, *.sse, *.tar or *.zip, packed or not", path))
 			}
 		default:
 			add(inputOf(path, info))
@@ -60,8 +60,8 @@ func inputOf(path string, info fs.FileInfo) input {
 	return input{path: path, size: info.Size()}
 }
 
-// walk adds the files of a folder in the order of their paths.
-func (s *Source) walk(root string, add func(input)) (found int, failed []error) {
+// walkFolder adds the files of a folder in the order of their paths.
+func (s *Source) walkFolder(root string, add func(input)) (found int, failed []error) {
 	// The function given to WalkDir returns nothing but fs.SkipDir.
 	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		hidden := strings.HasPrefix(entry.Name(), ".") && path != root
@@ -74,8 +74,8 @@ func (s *Source) walk(root string, add func(input)) (found int, failed []error) 
 		case hidden && entry.IsDir():
 			return fs.SkipDir
 		case hidden || entry.IsDir():
-		case !isLines(entry.Name()):
-			s.o.Logger.Warn("not reading a file: its name does not say JSON Lines", "file", path)
+		case !isLines(entry.Name()) && !isArchive(entry.Name()):
+			s.o.Logger.Warn("not reading a file: its name does not say that there are posts in it", "file", path)
 		default:
 			if info, err := os.Stat(path); err != nil { // follows links
 				failed = append(failed, err)
@@ -89,12 +89,22 @@ func (s *Source) walk(root string, add func(input)) (found int, failed []error) 
 	return found, failed
 }
 
-// isLines tells whether a file's name promises JSON Lines.
+// isArchive tells whether a file's name promises an archive of files.
+func isArchive(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains([]string{".tar", ".tgz", ".zip"}, filepath.Ext(name)) ||
+		slices.Contains(packers, filepath.Ext(name)) && filepath.Ext(strings.TrimSuffix(name, filepath.Ext(name))) == ".tar"
+}
+
+// isLines tells whether a file's name promises posts.
 func isLines(name string) bool {
 	name = strings.ToLower(name)
 	ext := filepath.Ext(name)
-	if slices.Contains([]string{".gz", ".bz2", ".zst", ".zstd"}, ext) {
+	if slices.Contains(packers, ext) {
 		ext = filepath.Ext(strings.TrimSuffix(name, ext))
 	}
-	return slices.Contains([]string{".json", ".jsonl", ".ndjson"}, ext)
+	return slices.Contains([]string{".json", ".jsonl", ".ndjson", ".sse"}, ext)
 }
+
+// packers are the endings that they put behind a name.
+var packers = []string{".gz", ".bz2", ".zst", ".zstd"}

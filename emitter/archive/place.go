@@ -31,9 +31,13 @@ const (
 type place struct {
 	File   string `json:"file"`             // path it had, for people
 	Head   int    `json:"head"`             // bytes that the cursor's name is the hash of
-	Offset int64  `json:"offset"`           // unpacked bytes before the next line
-	Line   int64  `json:"line"`             // lines before it
-	From   int64  `json:"from"`             // where the last line that was read begins
+	Member string `json:"member,omitempty"` // of an archive, that it is in
+	At     int64  `json:"at,omitempty"`     // where that is: tar: its header's first byte; zip: its place in the directory
+	Lost   int64  `json:"lost,omitempty"`   // members before it that could not be read to their end
+	Offset int64  `json:"offset"`           // unpacked bytes, of the member, before the next value
+	Line   int64  `json:"line"`             // lines that end before it
+	Array  bool   `json:"array,omitempty"`  // the values are elements of one
+	From   int64  `json:"from"`             // where the last value that was read begins
 	Length int    `json:"length,omitempty"` // of its part that is checked
 	Check  string `json:"check,omitempty"`  // the hash of that
 	Size   int64  `json:"size,omitempty"`   // finished: bytes on disk
@@ -49,24 +53,36 @@ func (p place) again(path string) place {
 	return p
 }
 
+// where names the file, and the member if it has some.
+func (p place) where() string {
+	if p.Member == "" {
+		return p.File
+	}
+	return p.File + "/" + p.Member
+}
+
+// enter is the place before a member's first line.
+func (p place) enter(m *member) place {
+	return place{File: p.File, Head: p.Head, Lost: p.Lost, Member: m.name, At: m.at, name: p.name}
+}
+
 // restart is the place before the first line.
 func (p place) restart(path string) place {
 	return place{File: path, Head: p.Head, name: p.name}
 }
 
-// behind moves the place behind a line.
-func (p place) behind(l *line) place {
-	check := l.data[:min(len(l.data), checkSize)]
-	p.Offset, p.Line = l.end, l.number
-	p.From, p.Length, p.Check = l.start, len(check), sum(check)
+// behind moves the place behind the n-th value of a chunk.
+func (p place) behind(c *chunk, n int) place {
+	v := &c.values[n-1]
+	check := v.data[:min(len(v.data), checkSize)]
+	p.Offset, p.Line, p.Array = v.end, v.lines, c.array
+	p.From, p.Length, p.Check = v.start, len(check), sum(check)
 	return p
 }
 
-// finish marks the file as read to its end.
-func (p *place) finish(f *os.File) (err error) {
-	if p.Size, err = f.Seek(0, io.SeekCurrent); err != nil {
-		return err
-	}
+// finish marks the file, which had so many bytes, as read to its end.
+func (p *place) finish(f *os.File, size int64) (err error) {
+	p.Size = size
 	p.Tail, err = tail(f, p.Size)
 	p.current = true
 	return err
@@ -147,7 +163,7 @@ func parseKnown(cursors map[string][]byte) known {
 
 func (p *place) valid() bool {
 	return 0 < p.Head && p.Head <= headSize && 0 <= p.Line && 0 <= p.From &&
-		0 <= p.Length && p.Length <= checkSize && p.From <= p.Offset-int64(p.Length)
+		0 <= p.At && 0 <= p.Lost && 0 <= p.Length && p.Length <= checkSize && p.From <= p.Offset-int64(p.Length)
 }
 
 func (k known) add(p place) { k[p.name] = p }
@@ -169,7 +185,7 @@ func (k known) matches(id identity) []place {
 		}
 	}
 	slices.SortFunc(found, func(a, b place) int {
-		return cmp.Or(cmp.Compare(b.Offset, a.Offset), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.Offset, a.Offset), cmp.Compare(a.name, b.name))
 	})
 	return found
 }

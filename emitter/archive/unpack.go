@@ -60,54 +60,75 @@ func unexpected(err error) error {
 	return err
 }
 
-// unpackFile unpacks a file from its start.
-func (s *Source) unpackFile(f *os.File) (*unpacked, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+// openAt opens a file and goes to the member that a place is in, before its
+// first line.
+func (s *Source) openAt(ctx context.Context, f *os.File, p place) (*opened, error) {
+	w, err := s.walk(ctx, f, p)
+	if err != nil {
 		return nil, err
 	}
-	return unpack(&counting{r: f, n: &s.done})
+	m, err := w.next()
+	switch {
+	case err == io.EOF:
+		return &opened{w, nil, p}, nil
+	case err == nil && p.Member == "" && p.Line == 0 && p.At == 0:
+		p = p.enter(m)
+	case err == nil && m.name != p.Member:
+		err = errElsewhere
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	return &opened{w, m, p}, nil
 }
 
-// resume unpacks a file from a place on. same is false if it is not the file
-// that the place is in; without an error, u is nil if the place is its end.
-func (s *Source) resume(f *os.File, p place) (u *unpacked, same bool, err error) {
+// resume opens a file at a place; without an error it returns nil if that is
+// the file's end. It is errElsewhere if this is not the file that the place is
+// in.
+func (s *Source) resume(ctx context.Context, f *os.File, p place, path string) (*opened, error) {
 	if finished, err := p.finished(f); finished || err != nil {
-		return nil, finished, err
+		return nil, err
 	}
 	done := s.done.Load()
-	if u, err = s.unpackFile(f); err != nil {
-		return nil, false, err
+	o, err := s.openAt(ctx, f, p.again(path))
+	if err == nil && o.first != nil {
+		if err = s.skip(ctx, f, o.first, p, done); err != nil {
+			o.close()
+		}
 	}
-	if same, err = s.skip(f, u, p, done); !same || err != nil {
-		u.close()
+	if err != nil {
 		s.done.Store(done)
-		return nil, false, err
+		return nil, err
 	}
-	return u, true, nil
+	return o, nil
 }
 
-// skip goes to a place, and tells whether the last line before it stands there.
+// skip goes to a place in a member, if the last value before it stands there.
 // done is the progress at the file's start.
-func (s *Source) skip(f *os.File, u *unpacked, p place, done int64) (same bool, err error) {
-	if u.packed == "no" {
+func (s *Source) skip(ctx context.Context, f *os.File, m *member, p place, done int64) error {
+	if m.err != nil {
+		return nil // it will be told of
+	}
+	if m.name == "" && m.u.packed == "no" {
 		at, err := f.Seek(p.From, io.SeekStart)
 		if err != nil {
-			return false, err
+			return err
 		}
 		s.done.Store(done + at)
-		u.Reader = &counting{r: f, n: &s.done}
-	} else if over, err := copyN(io.Discard, u, p.From); over || err != nil {
-		return false, err
+		m.u.Reader = s.counting(ctx, f)
+	} else if over, err := copyN(io.Discard, m.u, p.From); over || err != nil {
+		return errors.Join(err, errOver(over))
 	}
 	var check bytes.Buffer
-	if over, err := copyN(&check, u, int64(p.Length)); over || err != nil {
-		return false, err
+	if over, err := copyN(&check, m.u, int64(p.Length)); over || err != nil {
+		return errors.Join(err, errOver(over))
 	}
 	if p.Length > 0 && sum(check.Bytes()) != p.Check {
-		return false, nil
+		return errElsewhere
 	}
-	over, err := copyN(io.Discard, u, p.Offset-p.From-int64(p.Length))
-	return !over && err == nil, err
+	over, err := copyN(io.Discard, m.u, p.Offset-p.From-int64(p.Length))
+	return errors.Join(err, errOver(over))
 }
 
 // copyN copies n bytes, or tells that there are not so many. An end in the
@@ -123,14 +144,37 @@ func copyN(w io.Writer, r io.Reader, n int64) (over bool, err error) {
 	}
 }
 
-// counting counts what is read.
+// counting counts what is read of files, until ctx ends.
 type counting struct {
-	r io.Reader
-	n *atomic.Int64
+	ctx context.Context
+	r   io.Reader
+	n   *atomic.Int64
+}
+
+func (s *Source) counting(ctx context.Context, r io.Reader) *counting {
+	return &counting{ctx, r, &s.done}
 }
 
 func (c *counting) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// countingAt is counting for what is read here and there.
+type countingAt struct {
+	*counting
+	r io.ReaderAt
+}
+
+func (c *countingAt) ReadAt(p []byte, at int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := c.r.ReadAt(p, at)
 	c.n.Add(int64(n))
 	return n, err
 }
