@@ -53,6 +53,9 @@ func slowJetstream(root tree) outcome {
 	kind, _ := last[string](all, "kind")
 	did, _ := last[string](all, "did")
 	name, _ := last[string](all, "name", "error")
+	for _, key := range []string{"operation", "collection", "rkey"} {
+		last[string](all, key) // for their types
+	}
 	active, said := last[bool](all, "account active")
 	status, _ := last[string](all, "account status")
 	if kind == "" {
