@@ -288,8 +288,8 @@ func TestWaitsAsXAsks(t *testing.T) {
 			r := start(t, f, Options{Now: func() time.Time { return clock }})
 			r.until("1[]")
 			r.waited(c.waits...)
-			if !strings.Contains(r.State().Problem, c.says) || !strings.Contains(r.logs.String(), "not connected to X") {
-				t.Errorf("problem %q", r.State().Problem)
+			if !strings.Contains(r.State().Problem, c.says) || !strings.Contains(r.logs.String(), "not connected to X") || len(r.sink.letters) > 0 {
+				t.Errorf("problem %q, letters %q", r.State().Problem, r.sink.errors)
 			}
 		})
 	}
@@ -317,8 +317,9 @@ func TestWhatAPersonMustMendEndsRun(t *testing.T) {
 		"a token with a line": {nil, Options{Token: "AAAA\nBBBB"}, "nothing else"},
 		"an app without access": {answers(403, `{"title":"Client Forbidden","detail":"enroll","reason":"client-not-enrolled","type":"https://api.x.com/2/problems/client-forbidden"}`),
 			Options{}, "enroll (the token is sound"},
-		"another server": {answers(404, ``), Options{}, "--server"},
-		"a redirection":  {answers(302, ``, "Location", "https://example.com"), Options{}, "302"},
+		"an answer with the token in it": {answers(403, `{"detail":"no access for `+goodToken+`"}`), Options{}, "no access for (the token)"},
+		"another server":                 {answers(404, ``), Options{}, "--server"},
+		"a redirection":                  {answers(302, ``, "Location", "https://example.com"), Options{}, "302"},
 		"bad parameters": {answers(400, `{"errors":[{"parameters":{"backfill_minutes":["5"]},"message":"The query parameter [backfill_minutes] is not allowed"}],"title":"Invalid Request","detail":"One or more parameters to your request was invalid.","type":"https://api.x.com/2/problems/invalid-request"}`),
 			Options{Backfill: 5 * time.Minute}, "[backfill_minutes] is not allowed"},
 		"no access, in the stream": {says(`{"errors":[{"title":"Forbidden","detail":"not any more","type":"https://api.x.com/2/problems/client-forbidden"}]}`), Options{}, "not any more"},

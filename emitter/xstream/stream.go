@@ -31,9 +31,8 @@ type about struct {
 func (s *Source) stream(ctx context.Context, sink emitter.Sink) error {
 	watched, watch := live.NewWatch(ctx, s.o.Silence)
 	defer watch.End()
-	watch.Listen()
+	watch.Listen() // for the answer
 	resp, err := s.client.open(watched, s.query())
-	watch.Rest()
 	if err != nil {
 		return err
 	}
