@@ -383,6 +383,15 @@ func TestHostileLinesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 	}
 }
 
+func TestFramesOfTheEmulatorAreRead(t *testing.T) {
+	f := newFakeX(t, then(part(": keep-alive\n\ndata: "+tweet(1)+"\n\n: keep-alive\n\ndata:\n\n"+tweet(2)+"\n"), waits))
+	r := start(t, f, Options{})
+	r.until("1[]", "2[]")
+	if len(r.sink.letters) > 0 {
+		t.Errorf("%q", r.sink.errors)
+	}
+}
+
 func TestPackedStreamsAreRead(t *testing.T) {
 	f := newFakeX(t, func(c *connection) {
 		if c.r.Header.Get("Accept-Encoding") != "gzip" {

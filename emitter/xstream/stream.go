@@ -82,7 +82,7 @@ func (s *Source) message(ctx context.Context, inbox *live.Inbox[about], line []b
 		s.o.Logger.Warn("X sent a message that is too long to be one; it will be a dead letter", "bytes", long.Bytes)
 		return nil, inbox.Add(ctx, long.Head[:min(len(long.Head), maxLetter)], about{long: long.Bytes})
 	}
-	if len(bytes.TrimSpace(line)) == 0 {
+	if line = content(line); len(line) == 0 {
 		return nil, nil
 	}
 	p, notice := problemIn(line)
@@ -94,6 +94,17 @@ func (s *Source) message(ctx context.Context, inbox *live.Inbox[about], line []b
 		s.o.Logger.Warn("X says that something is wrong with the stream", "problem", p.String())
 	}
 	return ended, nil
+}
+
+// content is what a line says, nothing if it is a sign of life. X's own emulator
+// (https://github.com/xdevplatform/playground) frames messages as server-sent
+// events, which X does not; no message begins like that.
+func content(line []byte) []byte {
+	line = bytes.TrimSpace(line)
+	if bytes.HasPrefix(line, []byte(":")) {
+		return nil
+	}
+	return bytes.TrimSpace(bytes.TrimPrefix(line, []byte("data:")))
 }
 
 // ended makes a failure of how a connection ended.
