@@ -73,7 +73,7 @@ func parseTime(text string) int64 {
 
 // headTime matches an event's time where it stands before anything that people
 // write.
-var headTime = regexp.MustCompile(`^\s*\{(?:"\$type":"message","payload":\{)?(?:"(?:\$type|did|seq)":(?:"[^"\\]*"|\d+),)*"time(?:_us":(\d+)|":"([^"\\]*)")`)
+var headTime = regexp.MustCompile(`^\s*\{(?:"\$type":"message","payload":\{)?(?:"(?:\$type|did|seq)":(?:"[^"\\]*"|\d+),)*"time(?:_us":(\d+)[,}]|":"([^"\\]*)")`)
 
 // timeInHead returns the time of an event of which only the beginning is known;
 // 0: it is not there.
