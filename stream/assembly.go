@@ -3,8 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/follow"
 	"github.com/tagtide/tagtide/stream/internal/instance"
 	"github.com/tagtide/tagtide/stream/internal/log"
-	"github.com/tagtide/tagtide/stream/internal/record"
 	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/task"
 	"github.com/tagtide/tagtide/stream/internal/thread"
@@ -138,39 +135,6 @@ func groupShape(t *topology.Topology, tasks []assign.Task, o *ProcessorOptions) 
 		Tasks: tasks, Standbys: o.Standbys, WarmUps: o.WarmUps, Near: o.NearRecords,
 		Stateful: func(t assign.Task) bool { return len(subs[t.Sub].Tables) > 0 },
 	}
-}
-
-// storeLags tells how many records the tables that lie in a store lack, by task.
-// A table that is not there, or not of this changelog, lacks them all.
-func storeLags(ctx context.Context, l log.Log, s store.Store, t *topology.Topology, topics map[string]log.Topic) (map[assign.Task]int64, error) {
-	infos, err := s.Tables()
-	if err != nil {
-		return nil, err
-	}
-	tasks, err := groupTasks(t, topics)
-	if err != nil {
-		return nil, err
-	}
-	next := map[record.Partition]int64{}
-	for _, i := range infos {
-		if i.Identity.LogID == l.ID() && i.Identity.TopicID == topics[i.Changelog.Topic].ID {
-			next[i.Changelog] = i.Checkpoint.Next
-		}
-	}
-	subs := t.Subs()
-	lags := map[assign.Task]int64{}
-	of := map[record.Partition]assign.Task{}
-	for _, task := range tasks {
-		for _, tab := range subs[task.Sub].Tables {
-			lags[task] = 0
-			of[record.Partition{Topic: t.Tables[tab].Topic, Number: task.Partition}] = task
-		}
-	}
-	ends, err := l.Ends(ctx, slices.Collect(maps.Keys(of))...)
-	for p, r := range ends {
-		lags[of[p]] += max(0, r.End-max(r.Start, next[p]))
-	}
-	return lags, err
 }
 
 // program makes what the threads run of the graph. Sources that do not say what

@@ -17,10 +17,10 @@ type Finding struct {
 	Fault string
 }
 
-// CheckState compares every table in a state with its changelog: it must be
-// exactly the changelog folded up to the table's own position. Nobody else may
-// have the state open.
-func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
+// CheckState compares every table in a group's state with its changelog: it must
+// be exactly the changelog folded up to the table's own position. Nobody else
+// may have the state open.
+func CheckState(ctx context.Context, l *Log, s *State, g *GroupGraph) ([]Finding, error) {
 	tables, err := s.tables.Tables()
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
@@ -28,7 +28,11 @@ func CheckState(ctx context.Context, l *Log, s *State) ([]Finding, error) {
 	var findings []Finding
 	for _, t := range tables {
 		f := Finding{What: fmt.Sprintf("table %s partition %d at position %d", t.Changelog.Topic, t.Changelog.Number, t.Checkpoint.Next)}
-		if f.Fault, err = checkTable(ctx, l, s, t); err != nil {
+		check := checkTable
+		if g.foldOf(t.Changelog.Topic) >= 0 {
+			check = g.checkFolded
+		}
+		if f.Fault, err = check(ctx, l, s, t); err != nil {
 			return findings, fmt.Errorf("%s: %w", f.What, err)
 		}
 		findings = append(findings, f)

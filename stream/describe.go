@@ -23,6 +23,7 @@ type SubDescription struct {
 	Inputs  []string `json:"inputs,omitempty"`
 	Loop    string   `json:"loop,omitempty"`
 	Tables  []string `json:"tables,omitempty"`
+	Folds   []string `json:"folds,omitempty"` // tables that are made of the input again
 	Joins   []string `json:"joins,omitempty"`
 	FeedsTo string   `json:"feeds,omitempty"` // the loop, from every other sub-topology
 }
@@ -47,10 +48,13 @@ func (g *GroupGraph) Describe() Description {
 			}
 		}
 		for _, i := range sub.Tables {
-			if t.Tables[i].Owned {
-				s.Tables = append(s.Tables, t.Tables[i].Topic)
-			} else {
-				s.Joins = append(s.Joins, t.Tables[i].Topic)
+			switch tab := t.Tables[i]; {
+			case tab.Logged():
+				s.Tables = append(s.Tables, tab.Topic)
+			case tab.Owned:
+				s.Folds = append(s.Folds, tab.Topic)
+			default:
+				s.Joins = append(s.Joins, tab.Topic)
 			}
 		}
 		d.SubTopologies = append(d.SubTopologies, s)
@@ -80,6 +84,7 @@ func (d Description) Text() string {
 		list("reads", s.sources())
 		list("joins", s.Joins)
 		list("keeps", s.Tables)
+		list("folds", s.Folds)
 		if s.FeedsTo != "" {
 			list("feeds", []string{s.FeedsTo})
 		}

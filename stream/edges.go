@@ -131,7 +131,10 @@ func (e *LoopEdge[V]) Loopback(ctx Context, key string, value V) error {
 	if !e.of(ctx) {
 		return missing("a loop")
 	}
-	if e.combine != nil {
+	switch {
+	case ctx.c.Refolds():
+		return nil
+	case e.combine != nil:
 		return ctx.c.Sink().Combiner(e.edge).(*combined[V]).add(key, value, ctx.c.Timestamp())
 	}
 	return emit(ctx, e.topic, e.codec, key, value)

@@ -105,6 +105,9 @@ func (g *GroupGraph) addSource(s source) {
 	for _, t := range s.tables {
 		t.addTo(g)
 		tables = append(tables, t.state().index)
+		if about := &g.topology.Tables[t.state().index]; t.state().fold != nil && about.Fold.Input == "" {
+			about.Fold.Input = s.topic
+		}
 	}
 	slices.Sort(tables)
 	g.topology.Sources = append(g.topology.Sources, topology.Source{Topic: s.topic, Loop: s.loop, Tables: slices.Compact(tables)})

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tagtide/tagtide/stream/codec"
 	"github.com/tagtide/tagtide/stream/internal/topology"
@@ -23,6 +24,7 @@ type tableEdge struct {
 	owned bool
 	// perPartition as in topology.Table.
 	perPartition bool
+	fold         *topology.Fold // of a folded one
 
 	partitioner Partitioner // of a joined one
 }
@@ -49,6 +51,34 @@ func (t *Table[V]) PerPartition() *Table[V] {
 	}
 	t.perPartition = true
 	return t
+}
+
+// FoldOptions say how long a folded table remembers.
+type FoldOptions struct {
+	// Keep is how long a row lives since it was last set, by stream time: the
+	// largest timestamp of the partition's records so far. No clock has a say.
+	Keep time.Duration
+	// Replay is how much of the input makes the table anew, back from the
+	// stream time. Default: Keep.
+	Replay time.Duration
+}
+
+// Fold makes a table whose changelog is the input of the step that uses it. Its
+// own topic, GROUP-name-table, holds no more than where the group has begun. So
+// its rows cost nothing on the wire. Only one input may use it.
+//
+// Where a machine has lost the table, the step is run once more over the last
+// FoldOptions.Replay of what was handled, with everything off but the table:
+// other tables and lookups are empty then, and what else the step writes goes
+// nowhere. So what it sets must be a function of the record, of stream time and
+// of the rows that it sees, and of nothing that is longer ago than Replay; and
+// the input must keep its records for as long.
+func Fold[V any](name string, c codec.Codec[V], o FoldOptions) *Table[V] {
+	if o.Replay == 0 {
+		o.Replay = o.Keep
+	}
+	fold := &topology.Fold{Keep: o.Keep, Replay: o.Replay}
+	return &Table[V]{tableEdge: tableEdge{owned: true, perPartition: true, name: name, fold: fold}, codec: c}
 }
 
 // Join makes another group's table readable for steps whose records are
@@ -80,7 +110,11 @@ func (e *tableEdge) addTo(g *GroupGraph) {
 		e.topic = topology.NamedTable(g.topology.Group, e.name)
 	}
 	e.index = len(g.topology.Tables)
-	g.topology.Tables = append(g.topology.Tables, topology.Table{Topic: e.topic, Owned: e.owned, PerPartition: e.perPartition})
+	t := topology.Table{Topic: e.topic, Owned: e.owned, PerPartition: e.perPartition}
+	if e.fold != nil {
+		t.Fold = *e.fold
+	}
+	g.topology.Tables = append(g.topology.Tables, t)
 }
 
 // Topic returns the table's topic, once it is part of a group.
@@ -126,6 +160,15 @@ func (t *Table[V]) Set(ctx Context, key string, value V) error {
 		return fmt.Errorf("encode for %s: %w", t.topic, err)
 	}
 	return ctx.c.Set(t.index, t.topic, key, data)
+}
+
+// Prefix returns the keys that begin with prefix, in order, in the partition of
+// the record being handled. It takes time with how much was written lately.
+func (t *Table[V]) Prefix(ctx Context, prefix string) ([]string, error) {
+	if !t.of(ctx) {
+		return nil, missing("a table")
+	}
+	return ctx.c.Prefix(t.index, t.topic, prefix)
 }
 
 // Remove deletes a key, in the partition of the record being handled.

@@ -169,7 +169,7 @@ func (c *checkCmd) checkStates(ctx context.Context, l *stream.Log, w io.Writer, 
 	}
 	var findings []stream.Finding
 	for _, dir := range states {
-		found, err := checkState(ctx, l, dir, logger)
+		found, err := checkState(ctx, l, c.graph(), dir, logger)
 		if errors.Is(err, stream.ErrInUse) && !c.named() {
 			fmt.Fprintf(w, "tagtide: %s is in use by a running tagtide and not checked; stop that one first\n", dir)
 			continue
@@ -185,7 +185,7 @@ func (c *checkCmd) checkStates(ctx context.Context, l *stream.Log, w io.Writer, 
 }
 
 // checkState checks what lies in a directory, and leaves it as it is.
-func checkState(ctx context.Context, l *stream.Log, dir string, logger *slog.Logger) ([]stream.Finding, error) {
+func checkState(ctx context.Context, l *stream.Log, g *stream.GroupGraph, dir string, logger *slog.Logger) ([]stream.Finding, error) {
 	state, err := stream.OpenState(dir, stream.StateOptions{Logger: logger, KeepDamaged: true})
 	if errors.Is(err, stream.ErrDamaged) {
 		return []stream.Finding{{What: "the files", Fault: err.Error() + " (the next start drops them and restores from the log)"}}, nil
@@ -193,7 +193,7 @@ func checkState(ctx context.Context, l *stream.Log, dir string, logger *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	findings, err := stream.CheckState(ctx, l, state)
+	findings, err := stream.CheckState(ctx, l, state, g)
 	return findings, errors.Join(err, state.Close())
 }
 

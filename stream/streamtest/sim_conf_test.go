@@ -72,6 +72,10 @@ func drawConf(rng *rand.Rand) *conf {
 	if rng.IntN(3) == 0 {
 		c.maxStaged = 300 + rng.IntN(2000)
 	}
+	if !c.purgeInputs && rng.IntN(3) > 0 {
+		c.shape.keep = []time.Duration{200 * time.Millisecond, 5 * time.Second, time.Hour}[rng.IntN(3)]
+		c.onlyPlus = false // what is replaced is taken back
+	}
 	if c.shape.joined = c.shape.joined && c.shape.totals && c.shape.audit; c.shape.joined {
 		c.loops = c.inputs
 	}

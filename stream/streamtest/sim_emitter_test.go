@@ -48,6 +48,9 @@ func (w *world) drawPost(id string) sourced {
 	if w.rng.IntN(3) > 0 {
 		p.key = strconv.AppendInt(nil, int64(w.rng.IntN(20)), 10)
 	}
+	if w.conf.shape.keep > 0 {
+		id = []string{"", "", "", "u", "d"}[w.rng.IntN(5)] + id
+	}
 	if w.chance(w.conf.poison) {
 		id = []string{"!", lateError, latePanic}[w.rng.IntN(3)] + id
 	}

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/codec"
@@ -81,6 +82,7 @@ func (foldCodec) Decode(data []byte) (f fold, err error) {
 
 // A post as the step, and the oracle, understand it.
 type post struct {
+	raw  string
 	id   string
 	uses []use
 }
@@ -109,7 +111,7 @@ func (postCodec) Decode(data []byte) (*post, error) {
 		return nil, errPoison
 	}
 	words := strings.Fields(string(data))
-	p := &post{id: words[0]}
+	p := &post{raw: string(data), id: words[0]}
 	for _, w := range words[1:] {
 		sign := int64(1)
 		if w[0] == '-' {
@@ -151,12 +153,16 @@ type shape struct {
 	audit   bool // of each loop partition, in a table
 	joined  bool // totals and audit are one table: one sub-topology
 	output  bool // each loop record, written out
+	// keep is for how long posts are remembered by their keys, in a table that is
+	// folded from the input: a later one replaces an earlier one. 0: not at all.
+	keep time.Duration
 }
 
 // simTables are the handles of the group's tables; nil where it has none.
 type simTables struct {
 	counts        *stream.Table[tally]
 	totals, audit *stream.Table[fold]
+	once          *stream.Table[string]
 	seen          *stream.OutputEdge[tally]
 }
 
@@ -167,6 +173,10 @@ func newSimGraph(s shape) *simGraph {
 	if s.totals {
 		t.totals = stream.NamedTable("totals", foldCodec{}).PerPartition()
 		inputTables = append(inputTables, t.totals)
+	}
+	if s.keep > 0 {
+		t.once = stream.Fold("once", codec.String, stream.FoldOptions{Keep: s.keep, Replay: 3 * s.keep})
+		inputTables = append(inputTables, t.once)
 	}
 	if s.audit {
 		t.audit = t.totals
@@ -184,12 +194,11 @@ func newSimGraph(s shape) *simGraph {
 		loop.Combine(tally.add)
 	}
 	input := stream.Input(simInput, postCodec{}, func(ctx stream.Context, p *post) error {
-		for _, u := range p.uses {
-			if err := loop.Loopback(ctx, u.tag, p.tally(u)); err != nil {
-				return err
-			}
+		changes, err := t.changes(ctx, p)
+		for _, c := range changes {
+			err = cmp.Or(err, loop.Loopback(ctx, c.tag, c.tally))
 		}
-		return cmp.Or(t.total(ctx, 0), p.failsLate())
+		return cmp.Or(err, t.total(ctx, 0), p.failsLate())
 	}, inputTables...)
 	input.OnDead(func(ctx stream.Context, _ []byte) error { return t.total(ctx, 1) })
 	touch := stream.Visit("touch", t.counts, func(ctx stream.Context, v tally) error { return t.counts.SetValue(ctx, v) })

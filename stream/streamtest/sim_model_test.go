@@ -42,6 +42,7 @@ type model struct {
 	out    map[string]tally // by tag, in the output
 	folds  map[string]fold  // by key, of what lies before the positions
 	kept   map[string]fold  // by key, in the changelogs
+	once   map[int32]*once  // by partition of the input, before the position
 	poison map[string]int   // expected dead letters, by place
 	dead   map[string]int   // dead letters, by the place they name
 
@@ -58,6 +59,7 @@ type rec struct {
 	offset  int64
 	key     []byte
 	value   []byte
+	time    int64 // Unix milliseconds
 	headers []record.Header
 	txn     int    // that wrote it
 	by      string // its transactional id
@@ -100,7 +102,7 @@ func newModel(w *world, s shape, parts map[string]int32) *model {
 		input: map[string]tally{}, flight: map[string]tally{}, looped: map[string]tally{},
 		counts: map[string]tally{}, out: map[string]tally{},
 		folds: map[string]fold{}, kept: map[string]fold{},
-		poison: map[string]int{}, dead: map[string]int{},
+		once: map[int32]*once{}, poison: map[string]int{}, dead: map[string]int{},
 		emitted: map[string]int{}, versions: map[string][]version{},
 	}
 }
@@ -276,6 +278,10 @@ func (m *model) write(e *effect, w effectWrite) {
 				m.w.violated("I1", "tag %s is counted in partition %d, and belongs to %d", r.key, w.partition.Number, n)
 			}
 			m.count(string(r.key), r.value)
+		case onceTopic:
+			if there := m.log(w.partition).recs; string(r.key) != "began" || string(r.value) != "0" || len(there) != 1 {
+				m.w.violated("I2", "%v gets %q under %s, and has %d records", w.partition, r.value, r.key, len(there))
+			}
 		default:
 			f, err := foldCodec{}.Decode(r.value)
 			if err != nil {
@@ -350,10 +356,9 @@ func (m *model) post(p record.Partition, r rec) {
 	if !ok {
 		m.poison[fmt.Sprintf("%s/%d@%d", p.Topic, p.Number, r.offset)]++
 		f.dead++
-	} else {
-		for _, u := range decoded.uses {
-			m.sum(m.input, u.tag, decoded.tally(u))
-		}
+	}
+	for _, change := range m.onceOf(p.Number).see(r, decoded) {
+		m.sum(m.input, change.tag, change.tally)
 	}
 	if m.shape.totals {
 		m.folds[key] = f

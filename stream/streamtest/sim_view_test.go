@@ -142,11 +142,11 @@ func (v *viewing) lag() {
 func (w *world) committedInput() map[string]tally {
 	counts := map[string]tally{}
 	for n := range w.conf.inputs {
+		o := &once{shape: w.conf.shape, rows: map[string]onceRow{}}
 		for _, r := range w.model.log(partition(simInput, n)).recs {
-			if p, ok := parsePost(r.value); ok {
-				for _, u := range p.uses {
-					w.model.sum(counts, u.tag, p.tally(u))
-				}
+			p, _ := parsePost(r.value)
+			for _, change := range o.see(r, p) {
+				w.model.sum(counts, change.tag, change.tally)
 			}
 		}
 	}

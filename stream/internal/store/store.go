@@ -70,6 +70,9 @@ type Checkpoint struct {
 	Next   int64     // the changelog position; all before it is applied, nothing after
 	Commit uint64    // how many commits the table has seen, for people and checks
 	Time   time.Time // wall clock of the apply, for deciding if deletes may have been missed
+	// Stream is the stream time at Next, in Unix milliseconds: the largest
+	// timestamp of the records before it. Only of tables whose rows age.
+	Stream int64
 }
 
 // A Change is what one commit does to one table.

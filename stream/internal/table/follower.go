@@ -108,6 +108,9 @@ func (f *Follower) Change(now time.Time) store.Change {
 	return store.Change{Table: f.kept, Entries: entries, Checkpoint: store.Checkpoint{Next: f.next, Commit: c.Commit + 1, Time: now}}
 }
 
+// Sweep does nothing: rows of a changelog end by deletes.
+func (f *Follower) Sweep(*store.Change) error { return nil }
+
 // str and raw look at the same bytes as the other type, without a copy. They
 // are for bytes that nobody writes to: those of batches and of staged keys.
 func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -171,7 +171,9 @@ func (t *Table) Change(next int64, now time.Time) store.Change {
 		entries[i] = store.Entry{Key: raw(s.entries[i].Key), Value: s.entries[i].Value}
 	}
 	last := t.kept.Checkpoint()
-	return store.Change{Table: t.kept, Entries: entries, Checkpoint: store.Checkpoint{
-		Next: max(next, last.Next), Commit: last.Commit + 1, Time: now,
-	}}
+	c := store.Checkpoint{Next: max(next, last.Next), Commit: last.Commit + 1, Time: now}
+	if t.age != nil {
+		c.Stream = t.age.sealed
+	}
+	return store.Change{Table: t.kept, Entries: entries, Checkpoint: c}
 }

@@ -12,6 +12,7 @@ package table
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tagtide/tagtide/stream/internal/store"
@@ -25,6 +26,7 @@ type Table struct {
 	sealed *Stage // nil, or the stage whose commit is being decided
 	spare  *Stage // an emptied stage, for its memory
 	cache  cache
+	age    *age // nil: rows live until they are deleted
 }
 
 // New returns a table over what is kept, which it does not own. cacheBytes
@@ -40,13 +42,17 @@ func (t *Table) Kept() store.Table { return t.kept }
 // Get returns the value of key as this task sees it: its own staged writes,
 // then what is committed. The bytes are valid until the next Set of the key.
 func (t *Table) Get(key string) (value []byte, ok bool, err error) {
-	if e := t.open.find(key); e != nil {
-		return e.Value, e.Value != nil, nil
+	value, ok, err = t.find(key)
+	if t.age != nil {
+		value, ok = t.age.live(value, ok)
 	}
-	if t.sealed != nil {
-		if e := t.sealed.find(key); e != nil {
-			return e.Value, e.Value != nil, nil
-		}
+	return value, ok, err
+}
+
+// find returns what stands under key, however old.
+func (t *Table) find(key string) (value []byte, ok bool, err error) {
+	if value, ok, staged := t.staged(key); staged {
+		return value, ok, nil
 	}
 	if value, ok = t.cache.get(key); ok {
 		return value, true, nil
@@ -66,13 +72,21 @@ func (t *Table) Get(key string) (value []byte, ok bool, err error) {
 
 // Set stages a write, or with a nil value a delete. It copies key and value.
 // timestamp is in Unix milliseconds.
-func (t *Table) Set(key string, value []byte, timestamp int64) { t.open.set(key, value, timestamp) }
+func (t *Table) Set(key string, value []byte, timestamp int64) {
+	if t.age != nil && value != nil {
+		value = t.age.stamped(value)
+	}
+	t.open.set(key, value, timestamp)
+}
 
 // Mark begins a step: Rollback goes back to here.
 func (t *Table) Mark() { t.open.mark() }
 
 // Rollback undoes what was staged since Mark.
 func (t *Table) Rollback() { t.open.rollback() }
+
+// Len is the number of keys in the open stage.
+func (t *Table) Len() int { return t.open.Len() }
 
 // Dirty tells whether the open stage has writes.
 func (t *Table) Dirty() bool { return t.open.Len() > 0 }
@@ -86,11 +100,54 @@ func (t *Table) Bytes() int { return t.open.bytes }
 // to the table; the bytes are valid during the call only.
 func (t *Table) Scan(from []byte, f func(key, value []byte) bool) error {
 	return t.kept.Scan(from, func(key, value []byte) bool {
-		if seen, ok, staged := t.staged(string(key)); staged {
-			return !ok || f(key, seen)
+		seen, ok, staged := t.staged(string(key))
+		if !staged {
+			seen, ok = value, true
 		}
-		return f(key, value)
+		if t.age != nil {
+			seen, ok = t.age.live(seen, ok)
+		}
+		return !ok || f(key, seen)
 	})
+}
+
+// Prefix returns the keys that begin with prefix and have a value as this task
+// sees it, in order.
+func (t *Table) Prefix(prefix string) (keys []string, err error) {
+	add := func(key string) error {
+		_, ok, err := t.Get(key)
+		if ok && err == nil {
+			keys = append(keys, key)
+		}
+		return err
+	}
+	for _, s := range []*Stage{t.open, t.sealed} {
+		for i := 0; s != nil && i < len(s.entries); i++ {
+			if key := s.entries[i].Key; strings.HasPrefix(key, prefix) {
+				if err := add(key); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	var kept []string
+	err = t.kept.Scan([]byte(prefix), func(key, _ []byte) bool {
+		if !strings.HasPrefix(str(key), prefix) {
+			return false
+		}
+		kept = append(kept, string(key))
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read table %s: %w", t.kept.Changelog().Topic, err)
+	}
+	for _, key := range kept {
+		if err := add(key); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }
 
 // staged looks a key up in the stages only.
@@ -113,8 +170,14 @@ func (t *Table) Seal() *Stage {
 	}
 	t.sealed, t.open, t.spare = t.open, t.spare, nil
 	t.sealed.sort()
+	if t.age != nil {
+		t.age.sealed = t.age.now
+	}
 	return t.sealed
 }
+
+// Sealed tells whether there is a sealed stage.
+func (t *Table) Sealed() bool { return t.sealed != nil }
 
 // Applied tells that the sealed stage is committed and in the store.
 func (t *Table) Applied() {

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
+	"github.com/tagtide/tagtide/stream/internal/table"
 )
 
 // A Context is what a step sees of its record and does to the world. It is
@@ -20,6 +21,9 @@ type Context struct {
 
 func (c *Context) begin(s *Source, r *record.Record) {
 	c.source, c.rec, c.time = s, r, r.Timestamp
+	if s.Folded != nil {
+		s.Folded.Reach(r.Timestamp)
+	}
 	c.key = unsafe.String(unsafe.SliceData(r.Key), len(r.Key))
 	c.mark()
 }
@@ -89,8 +93,11 @@ func (c *Context) Offset() int64 {
 
 // Get reads a table.
 func (c *Context) Get(tab int, name, key string) ([]byte, bool, error) {
-	t := c.task.Tables[tab]
-	if t == nil {
+	t := c.table(tab)
+	switch {
+	case t == nil && c.task.refolds:
+		return nil, false, nil
+	case t == nil:
 		return nil, false, c.undeclared(name)
 	}
 	value, ok, err := t.Get(key)
@@ -103,8 +110,11 @@ func (c *Context) Get(tab int, name, key string) ([]byte, bool, error) {
 // Set stages a write to a table, or with a nil value a delete. key is kept. A
 // record over [MaxRecord] is an error.
 func (c *Context) Set(tab int, name, key string, value []byte) error {
-	t := c.task.Tables[tab]
-	if t == nil {
+	t := c.table(tab)
+	switch {
+	case t == nil && c.task.refolds:
+		return nil
+	case t == nil:
 		return c.undeclared(name)
 	}
 	if err := CheckSize(name, len(key)+len(value)); err != nil {
@@ -114,8 +124,39 @@ func (c *Context) Set(tab int, name, key string, value []byte) error {
 	return nil
 }
 
+// Prefix returns the keys of a table that begin with prefix, in order.
+func (c *Context) Prefix(tab int, name, prefix string) ([]string, error) {
+	t := c.table(tab)
+	switch {
+	case t == nil && c.task.refolds:
+		return nil, nil
+	case t == nil:
+		return nil, c.undeclared(name)
+	}
+	keys, err := t.Prefix(prefix)
+	if err != nil {
+		return nil, &Fatal{err}
+	}
+	return keys, nil
+}
+
+// Refolds tells that a record is only folded into its table once more, so that
+// what else the step writes goes nowhere.
+func (c *Context) Refolds() bool { return c.task.refolds }
+
+// table is one that the task has, or nil.
+func (c *Context) table(tab int) *table.Table {
+	if tab >= len(c.task.Tables) {
+		return nil
+	}
+	return c.task.Tables[tab]
+}
+
 // Lookup reads another group's table, whole.
 func (c *Context) Lookup(index int, key string) ([]byte, bool, error) {
+	if c.task.refolds {
+		return nil, false, nil
+	}
 	value, ok, err := c.task.Lookups[index](key)
 	if err != nil {
 		return nil, false, &Fatal{err}

@@ -18,6 +18,7 @@ type Sink struct {
 	order     []record.Partition // of the builders' first use, so that a seed replays
 	combiners []Combiner         // by edge
 	touched   []*output          // in the current step
+	mute      bool               // everything goes nowhere
 	round     int32              // partition of the next record without key
 	bytes     int
 }
@@ -91,6 +92,9 @@ func sizeOf(key, value []byte, headers []record.Header) int {
 // partitions in turn. All bytes are copied. A record over [MaxRecord] is an
 // error, and one for a topic that the group does not know a [Fatal] one.
 func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []record.Header) error {
+	if s.mute {
+		return nil
+	}
 	to := s.topics[topic]
 	if to.Partitions <= 0 {
 		return &Fatal{fmt.Errorf("a step writes to topic %s, which its group does not know: name its edge in DefineGroup", topic)}

@@ -40,6 +40,8 @@ type Handler struct {
 type Source struct {
 	Partition record.Partition
 	Handler
+	// Folded, if set, is the table that is made of this source's records alone.
+	Folded *table.Table
 	// next is the position behind the last record handled.
 	next int64
 }
@@ -55,8 +57,9 @@ type Task struct {
 	Lookups []Lookup
 	Failure Failure
 
-	ctx   Context
-	stats Stats
+	ctx     Context
+	stats   Stats
+	refolds bool
 }
 
 // Stats count what a task did, also what was dropped later.
@@ -70,6 +73,20 @@ type Stats struct {
 func New(id assign.Task, sources []Source, tables []*table.Table, f Failure, sink *Sink) *Task {
 	t := &Task{ID: id, Sources: sources, Tables: tables, Failure: f}
 	t.ctx = Context{task: t, sink: sink}
+	return t
+}
+
+// Refold returns a task that does nothing with the records of a source but fold
+// them into its table once more: what else their steps write goes nowhere, and
+// all else that they read is empty. What fails has failed before.
+func Refold(id assign.Task, s Source, index int) *Task {
+	tables := make([]*table.Table, index+1)
+	tables[index] = s.Folded
+	if s.Policy == Stop {
+		s.Policy = Skip
+	}
+	t := New(id, []Source{s}, tables, Failure{}, &Sink{mute: true})
+	t.refolds = true
 	return t
 }
 

@@ -38,7 +38,8 @@ type part struct {
 // changed is one table with writes in an interval.
 type changed struct {
 	table   *table.Table
-	write   int // index of its changelog among the writes
+	write   int   // index of its changelog among the writes; -1: it has none
+	next    int64 // without a changelog: the position in its input
 	records *record.Builder
 }
 
@@ -98,6 +99,15 @@ func (n *interval) add(r *run) {
 			continue
 		}
 		stage := tab.Seal()
+		if at := r.foldedFrom(i); at >= 0 {
+			// Its position has to follow the group's, also over records that left
+			// nothing: what is behind the group may be gone from the input.
+			n.addBeginning(r, i, at)
+			if next := p.next[at]; stage.Len() > 0 || next != r.kept[i].Checkpoint().Next {
+				n.changed = append(n.changed, changed{table: tab, write: -1, next: next})
+			}
+			continue
+		}
 		if stage.Len() == 0 {
 			continue
 		}
@@ -121,17 +131,31 @@ func (t *Thread) send(n *interval, now time.Time) {
 			n.committed = err == nil
 			return err
 		},
-		func(context.Context) error { return t.cfg.Store.Apply(n.changes(receipt, at), true) },
+		func(context.Context) error {
+			changes, err := n.changes(receipt, at)
+			if err != nil {
+				return err
+			}
+			return t.cfg.Store.Apply(changes, true)
+		},
 	)
 }
 
 // changes is what a committed interval does to the store.
-func (n *interval) changes(r log.Receipt, now time.Time) []store.Change {
+func (n *interval) changes(r log.Receipt, now time.Time) ([]store.Change, error) {
 	changes := make([]store.Change, 0, len(n.changed))
 	for _, c := range n.changed {
-		changes = append(changes, c.table.Change(r.Next[c.write], now))
+		next := c.next
+		if c.write >= 0 {
+			next = r.Next[c.write]
+		}
+		change := c.table.Change(next, now)
+		if err := c.table.Sweep(&change); err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
 	}
-	return changes
+	return changes, nil
 }
 
 // decide takes the outcome of the transaction under way.

@@ -16,6 +16,7 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/table"
 	"github.com/tagtide/tagtide/stream/internal/task"
+	"github.com/tagtide/tagtide/stream/internal/topology"
 )
 
 // A State is where a task is in its life.
@@ -44,7 +45,8 @@ type run struct {
 	astray  bool // a standby that cannot go on from where it is
 
 	sources []record.Partition
-	kept    []store.Table // by the topology's index of tables; nil where the task has none
+	tables  []topology.Table // of the topology
+	kept    []store.Table    // by the topology's index of tables; nil where the task has none
 
 	job      *Job      // of preparing
 	found    *prepared // by job
@@ -74,15 +76,16 @@ type queue struct {
 // after a stable answer under our generation nobody else can move them or
 // write the changelogs; then the changelogs' ends, which so cover every commit
 // that those positions belong to.
-// A standby only needs the extents.
+// A standby only needs the extents, and of inputs that tables are folded from
+// the committed positions.
 type prepared struct {
-	positions []int64 // by source
-	committed []int64 // by source; -1 where the position is not the group's yet
-	extents   []log.Range
+	positions []int64     // by source
+	committed []int64     // by source; -1 where the position is not the group's yet
+	extents   []log.Range // by table of the sub-topology
 }
 
 func (t *Thread) newRun(id assign.Task) *run {
-	return &run{id: id, sources: t.sources(id), kept: make([]store.Table, len(t.cfg.Topology.Tables))}
+	return &run{id: id, sources: t.sources(id), tables: t.cfg.Topology.Tables, kept: make([]store.Table, len(t.cfg.Topology.Tables))}
 }
 
 // prepare moves on every task that is finding out where to begin.
@@ -149,8 +152,12 @@ func (t *Thread) tellWaiting(r *run, now time.Time, err error) {
 	}
 }
 
-// lookUpExtents asks the log where the task's changelogs end.
+// lookUpExtents asks the log where the task's changelogs end, and how far the
+// group is.
 func (t *Thread) lookUpExtents(ctx context.Context, r *run) (p prepared, err error) {
+	if p.committed, err = t.committed(ctx, r); err != nil {
+		return p, err
+	}
 	ends, err := t.cfg.Log.Ends(ctx, t.changelogs(r)...)
 	for _, changelog := range t.changelogs(r) {
 		p.extents = append(p.extents, ends[changelog])
@@ -213,7 +220,7 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 func (t *Thread) neverHandled(ctx context.Context, r *run) error {
 	var own []record.Partition
 	for _, tab := range t.subs[r.id.Sub].Tables {
-		if about := t.cfg.Topology.Tables[tab]; about.Owned {
+		if about := t.cfg.Topology.Tables[tab]; about.Logged() {
 			own = append(own, record.Partition{Topic: about.Topic, Number: r.id.Partition})
 		}
 	}
@@ -264,7 +271,7 @@ func (t *Thread) firstPosition(ctx context.Context, r *run, source int, extent l
 func (t *Thread) anythingWritten(ctx context.Context) (bool, error) {
 	var ps []record.Partition
 	for _, tab := range t.cfg.Topology.Tables {
-		if tab.Owned {
+		if tab.Logged() {
 			ps = append(ps, t.all(tab.Topic)...)
 		}
 	}
@@ -325,11 +332,12 @@ func (t *Thread) startPosition(ctx context.Context, p record.Partition, extent l
 	return at[p], err
 }
 
-// changelogs of the task's tables, owned or joined, in the topology's order.
+// changelogs of the task's tables, owned or joined, in the topology's order: of
+// one that is folded from an input that input.
 func (t *Thread) changelogs(r *run) []record.Partition {
 	var ps []record.Partition
 	for _, tab := range t.subs[r.id.Sub].Tables {
-		ps = append(ps, record.Partition{Topic: t.cfg.Topology.Tables[tab].Topic, Number: r.id.Partition})
+		ps = append(ps, record.Partition{Topic: t.cfg.Topology.Tables[tab].Changelog(), Number: r.id.Partition})
 	}
 	return ps
 }
@@ -345,11 +353,20 @@ func (t *Thread) start(r *run) {
 		if t.cfg.Topology.Tables[i].Owned {
 			cache = t.cfg.CacheBytes
 		}
-		tables[i] = table.New(kept, cache)
+		if keep := t.cfg.Topology.Tables[i].Fold.Keep; keep > 0 {
+			tables[i] = table.NewAging(kept, cache, keep)
+		} else {
+			tables[i] = table.New(kept, cache)
+		}
 	}
 	var sources []task.Source
-	for i, s := range t.subs[r.id.Sub].Sources {
-		sources = append(sources, task.Source{Partition: r.sources[i], Handler: t.cfg.Program.Handlers[s]})
+	for i := range r.sources {
+		sources = append(sources, t.source(r, i))
+	}
+	for i, tab := range tables {
+		if at := r.foldedFrom(i); tab != nil && at >= 0 {
+			sources[at].Folded = tab
+		}
 	}
 	r.task = task.New(r.id, sources, tables, t.cfg.Failure, t.sink)
 	r.task.Lookups = t.cfg.Program.Lookups
@@ -362,6 +379,12 @@ func (t *Thread) start(r *run) {
 	}
 	r.state = Running
 	t.cfg.Logger.Debug("task runs", "task", r.id.String())
+}
+
+// source is what a task steps the records of its source i with.
+func (t *Thread) source(r *run, i int) task.Source {
+	s := t.subs[r.id.Sub].Sources[i]
+	return task.Source{Partition: r.sources[i], Handler: t.cfg.Program.Handlers[s]}
 }
 
 // rewind takes a running task back to Preparing, without anything that is not

@@ -1,11 +1,9 @@
 package thread
 
 import (
-	"context"
 	"fmt"
 	"time"
 
-	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/table"
 )
 
@@ -72,7 +70,12 @@ func (t *Thread) keepUp(r *run, c *copying, now time.Time) (busy bool, err error
 		}
 		c.job, busy = nil, true
 	}
-	if stopped := now.Sub(c.visited); !c.visited.IsZero() && stopped > table.Horizon(t.cfg.Topics.Get(c.changelog.Topic)) {
+	if !t.located(c, now) {
+		return busy, nil
+	}
+	if fold, folds := c.follower.(*refold); folds {
+		t.rest(c, fold)
+	} else if stopped := now.Sub(c.visited); !c.visited.IsZero() && stopped > table.Horizon(t.cfg.Topics.Get(c.changelog.Topic)) {
 		r.astray, busy = true, true // while the process was stopped deletes may have gone
 	}
 	c.visited = now
@@ -87,11 +90,8 @@ func (t *Thread) keepUp(r *run, c *copying, now time.Time) (busy bool, err error
 	if c.follower.Len() == 0 {
 		seen = c.read
 	}
-	change, caughtUp := c.follower.Change(seen), c.follower.Next() >= c.target
-	c.job, c.given = &Job{}, now
-	t.cfg.Runner.Go("restore", c.job, func(context.Context) error {
-		return t.cfg.Store.Apply([]store.Change{change}, caughtUp)
-	})
+	c.given = now
+	t.apply(c, seen, c.follower.Next() >= c.target)
 	return true, nil
 }
 

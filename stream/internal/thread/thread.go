@@ -144,6 +144,7 @@ type Thread struct {
 	lastCommit time.Time
 	purger     purger
 	freer      freer
+	limiter    limiter
 	visits     []*Visit
 	stopping   bool
 
@@ -250,7 +251,7 @@ func (t *Thread) Step(now time.Time) (busy bool, wake time.Time, err error) {
 	// What needs that no commit is under way stands right behind decide: where
 	// one commit follows the other, that is the only moment.
 	for _, phase := range []func(time.Time) (bool, error){
-		t.produce, t.decide, t.goBack, t.release, t.prepare, t.restore, t.free, t.fetch, t.process, t.visit, t.commit, t.purge,
+		t.produce, t.decide, t.goBack, t.release, t.prepare, t.restore, t.limit, t.free, t.fetch, t.process, t.visit, t.commit, t.purge,
 	} {
 		did, err := phase(now)
 		if err != nil {
@@ -399,8 +400,14 @@ func (t *Thread) wake(now time.Time) time.Time {
 	for _, r := range t.runs {
 		sooner(r.retryAt)
 		sooner(t.followAt(r))
+		for _, c := range r.copies {
+			if fold, ok := c.follower.(*refold); ok && fold.lost {
+				sooner(fold.retryAt)
+			}
+		}
 	}
 	sooner(t.freer.at)
+	sooner(t.limitAt())
 	sooner(t.purger.next)
 	return first
 }

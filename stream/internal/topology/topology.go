@@ -13,10 +13,12 @@
 package topology
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
 )
@@ -43,12 +45,33 @@ type Source struct {
 // A Table is a keyed state. An owned one is written by the group and backed by
 // its changelog topic; one that is not is another group's table, joined read-only.
 type Table struct {
-	Topic string // its changelog
+	Topic string // its changelog; of a folded one the topic of its beginnings
 	Owned bool
 	// PerPartition: its rows belong to the partition that they were written in,
 	// not to that of their key, so that more partitions move none of them.
 	PerPartition bool
+	Fold         Fold
 }
+
+// A Fold makes an owned table one that has no changelog: its rows are what the
+// step of one input makes of that input's records, and so can be made again
+// from them. The table's own topic has one record for each partition, ever: from
+// which position on the group has handled the input. The zero value is a table
+// with a changelog.
+type Fold struct {
+	Input string // the topic; "" if the table has a changelog
+	// Keep is how long a row lives since it was last set, by stream time.
+	Keep time.Duration
+	// Replay is how much of the input, back from the stream time, makes the
+	// table anew.
+	Replay time.Duration
+}
+
+// Changelog is the topic that the table is made again from.
+func (t Table) Changelog() string { return cmp.Or(t.Fold.Input, t.Topic) }
+
+// Logged tells whether the group writes a changelog for the table.
+func (t Table) Logged() bool { return t.Owned && t.Fold.Input == "" }
 
 // A Sub is a sub-topology: sources and tables that are partitioned alike.
 type Sub struct {
@@ -67,6 +90,16 @@ func NamedTable(group, name string) string { return group + "-" + name + "-table
 
 // DeadTopic names the topic of the group's dead letters.
 func DeadTopic(group string) string { return group + "-dead" }
+
+// ChangelogOf is the topic that a table is made again from.
+func (t *Topology) ChangelogOf(table string) string {
+	for _, tab := range t.Tables {
+		if tab.Topic == table {
+			return tab.Changelog()
+		}
+	}
+	return table
+}
 
 // Subs returns the sub-topologies in the order of their first source. The
 // order, and with it the number of each, is a function of the topology alone:
@@ -122,8 +155,11 @@ func (t *Topology) Validate() error {
 	for _, s := range t.Sources {
 		once(s.Topic)
 	}
-	for _, tab := range t.Tables {
+	for i, tab := range t.Tables {
 		once(tab.Topic)
+		if tab.Fold.Input != "" {
+			t.validateFold(i, fail)
+		}
 	}
 	for name := range seen {
 		if err := ValidTopic(name); err != nil {
@@ -136,6 +172,19 @@ func (t *Topology) Validate() error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// validateFold makes sure that nothing but one input's records makes table i.
+func (t *Topology) validateFold(i int, fail func(string, ...any)) {
+	tab := t.Tables[i]
+	for _, s := range t.Sources {
+		if slices.Contains(s.Tables, i) && (s.Loop || s.Topic != tab.Fold.Input) {
+			fail("table %s is folded from %s, and the step of %s uses it too", tab.Topic, tab.Fold.Input, s.Topic)
+		}
+	}
+	if tab.Fold.Keep <= 0 || tab.Fold.Replay < tab.Fold.Keep {
+		fail("table %s keeps rows for %s and replays %s: it needs a time to keep them, and a replay at least as long", tab.Topic, tab.Fold.Keep, tab.Fold.Replay)
+	}
 }
 
 // ValidTopic applies Kafka's rule for topic names: 1 to 249 of [a-zA-Z0-9._-],

@@ -272,7 +272,7 @@ func TestMissingManifestIsDamage(t *testing.T) {
 func TestAnotherFormatIsDamage(t *testing.T) {
 	disk := vfs.NewMem()
 	s, _ := mustOpen(t, disk)
-	if err := s.db.Set(formatKey(), []byte("2"), pebble.Sync); err != nil {
+	if err := s.db.Set(formatKey(), []byte("other"), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

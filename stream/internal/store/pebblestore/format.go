@@ -31,11 +31,11 @@ const (
 
 const (
 	prefixLen   = 3 // of every key: id and kind
-	progressLen = 8 + 8 + 8 + 4 + 8
+	progressLen = 8 + 8 + 8 + 4 + 8 + 8
 )
 
 // format is the version of everything in this file.
-const format = "1"
+const format = "2"
 
 func appendPrefix(dst []byte, id tableID, kind byte) []byte {
 	return append(dst, byte(id>>8), byte(id), kind)
@@ -114,6 +114,7 @@ func (p progress) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, p.checkpoint.Commit)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(p.checkpoint.Time.Unix()))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(p.checkpoint.Time.Nanosecond()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(p.checkpoint.Stream))
 	return binary.BigEndian.AppendUint64(dst, p.changes)
 }
 
@@ -126,7 +127,8 @@ func decodeProgress(data []byte) (progress, error) {
 	return progress{
 		checkpoint: store.Checkpoint{
 			Next: int64(next), Commit: commit, Time: time.Unix(int64(sec), int64(nsec)).UTC(),
+			Stream: int64(binary.BigEndian.Uint64(data[28:])),
 		},
-		changes: binary.BigEndian.Uint64(data[28:]),
+		changes: binary.BigEndian.Uint64(data[36:]),
 	}, nil
 }

@@ -14,7 +14,7 @@ import (
 // Whoever changes them changes the format's version, too.
 func TestFormatIsTheOneOnDisk(t *testing.T) {
 	p := progress{
-		checkpoint: store.Checkpoint{Next: 5026, Commit: 7, Time: time.Unix(1_600_000_000, 42).UTC()},
+		checkpoint: store.Checkpoint{Next: 5026, Commit: 7, Time: time.Unix(1_600_000_000, 42).UTC(), Stream: 5},
 		changes:    9,
 	}
 	for name, c := range map[string]struct {
@@ -26,9 +26,9 @@ func TestFormatIsTheOneOnDisk(t *testing.T) {
 		"key of checkpoint": {appendPrefix(nil, 258, kindCheckpoint), "010200"},
 		"key of count":      {appendPrefix(nil, 258, kindCount), "010201"},
 		"key of entries":    {appendPrefix(nil, 258, kindEntry), "010202"},
-		"checkpoint":        {p.append(nil), "00000000000013a20000000000000007000000005f5e10000000002a0000000000000009"},
+		"checkpoint":        {p.append(nil), "00000000000013a20000000000000007000000005f5e10000000002a00000000000000050000000000000009"},
 		"count":             {appendCount(nil, 9), "0000000000000009"},
-		"format":            {[]byte(format), "31"},
+		"format":            {[]byte(format), "32"},
 		"merger":            {[]byte(counter.Name), hex.EncodeToString([]byte("tagtide.count.1"))},
 		"row of the catalogue": {
 			newRow(record.Partition{Topic: "t", Number: 3}, store.Identity{LogID: "l", TopicID: "i", Partitions: 4, Partitioner: "m"}).encode(),

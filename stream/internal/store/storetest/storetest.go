@@ -441,7 +441,7 @@ func storeOpenOnce(t *testing.T, p Place) {
 const deleted = "\x00deleted"
 
 func checkpoint(next int64) store.Checkpoint {
-	return store.Checkpoint{Next: next, Commit: uint64(next) * 7, Time: time.Unix(1_600_000_000+next, 12345).UTC()}
+	return store.Checkpoint{Next: next, Commit: uint64(next) * 7, Time: time.Unix(1_600_000_000+next, 12345).UTC(), Stream: 1_600_000_000_000 + next}
 }
 
 // change makes a change of keys and values in turn.
@@ -546,5 +546,5 @@ func wantCheckpoint(t *testing.T, table store.Table, want store.Checkpoint) {
 
 // equal compares checkpoints; the same instant in another location is the same.
 func equal(a, b store.Checkpoint) bool {
-	return a.Next == b.Next && a.Commit == b.Commit && a.Time.Equal(b.Time)
+	return a.Next == b.Next && a.Commit == b.Commit && a.Time.Equal(b.Time) && a.Stream == b.Stream
 }
