@@ -130,8 +130,17 @@ func widen(ctx context.Context, l log.Log, t *topology.Topology, sub topology.Su
 	if err != nil {
 		return err
 	}
+	there, err := l.Partitions(ctx, short...) // another instance may have been faster
+	if err != nil {
+		return err
+	}
 	for _, name := range short {
 		topic := topics[name]
+		if there[name] >= want {
+			topic.Partitions = there[name]
+			topics[name] = topic
+			continue
+		}
 		if o.NoCreate {
 			return fmt.Errorf("topic %s has %d partitions, and what it is counted from has %d: it needs as many and may not be given them, so add them by hand", name, topic.Partitions, want)
 		}

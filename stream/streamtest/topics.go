@@ -25,6 +25,13 @@ func NewTopic[V any](t *Tester, name string, c codec.Codec[V]) *Topic[V] {
 	return &Topic[V]{t: t, name: name, codec: c}
 }
 
+// AddPartitions makes a topic have n partitions. Members find them within two
+// seconds of the clock; Settle waits for that.
+func (t *Tester) AddPartitions(topic string, n int32) {
+	t.tb.Helper()
+	t.must(t.log.AddPartitions(t.ctx, topic, n), "topic %s", topic)
+}
+
 // A Record of a topic.
 type Record[V any] struct {
 	Partition int32
