@@ -127,7 +127,7 @@ func ensureSub(ctx context.Context, l log.Log, t *topology.Topology, sub topolog
 // sources of their sub-topology have, and checks that all others fit.
 func widen(ctx context.Context, l log.Log, t *topology.Topology, sub topology.Sub, topics map[string]log.Topic, o *ProcessorOptions) error {
 	short, want, err := t.Short(sub, countsOf(topics))
-	if err != nil {
+	if err != nil || len(short) == 0 {
 		return err
 	}
 	there, err := l.Partitions(ctx, short...) // another instance may have been faster

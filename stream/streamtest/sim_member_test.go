@@ -40,7 +40,7 @@ func (m *member) start() {
 	m.life++
 	m.skew = m.conf.skew
 	m.stopping, m.asleep, m.visits = false, 0, nil
-	m.wire = &wire{Log: w.log, w: w, owner: m.name}
+	m.wire = &wire{Log: w.log, w: w, owner: m.name, starting: true}
 	id := m.name // of the state
 	if m.conf.disk && m.disk == nil {
 		m.disk = pebblestore.NewDisk()
@@ -70,7 +70,7 @@ func (m *member) start() {
 		return
 	}
 	w.must(err, "start %s", m.name)
-	m.driver = d
+	m.driver, m.wire.starting = d, false
 }
 
 // step steps one of its machines: mostly one that is awake, sometimes any.

@@ -22,6 +22,8 @@ type wire struct {
 	owner string
 	dead  bool      // the process; what is under way may still arrive
 	store *simStore // of the process
+	// starting: an operator starts the process again if it cannot, so it can.
+	starting bool
 }
 
 func (l *wire) trouble() error {
@@ -48,7 +50,7 @@ func (l *wire) Ends(ctx context.Context, ps ...record.Partition) (map[record.Par
 
 // Partitions implements [log.Log].
 func (l *wire) Partitions(ctx context.Context, names ...string) (map[string]int32, error) {
-	if err := l.trouble(); err != nil {
+	if err := l.trouble(); err != nil && !l.starting {
 		return nil, err
 	}
 	return l.Log.Partitions(ctx, names...)
