@@ -108,11 +108,7 @@ func followerStep(f *follow.Follower) func(context.Context, time.Time) (bool, ti
 			opened = true
 			return true, time.Time{}, f.Open(ctx, now)
 		}
-		busy, wake, err := f.Step(now)
-		if err == nil {
-			err = f.Look(ctx, now)
-		}
-		return busy, wake, err
+		return stepFollower(ctx, f, now)
 	}
 }
 

@@ -359,10 +359,7 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		now := time.Now()
-		busy, wake, err := f.Step(now)
-		if err == nil {
-			err = f.Look(ctx, now)
-		}
+		busy, wake, err := stepFollower(ctx, f, now)
 		if err != nil {
 			return err
 		}
@@ -384,6 +381,16 @@ func runFollower(ctx context.Context, f *follow.Follower, recovered chan<- struc
 		}
 	}
 	return nil
+}
+
+// stepFollower lets a follower look for more partitions, and step.
+func stepFollower(ctx context.Context, f *follow.Follower, now time.Time) (busy bool, wake time.Time, err error) {
+	found, err := f.Look(ctx, now)
+	if err != nil {
+		return false, wake, err
+	}
+	busy, wake, err = f.Step(now)
+	return busy || found, wake, err
 }
 
 // VisitAll runs the visitor of that name on every key that this instance has,

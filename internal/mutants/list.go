@@ -145,10 +145,22 @@ var mutants = []mutant{
 		new:  "				_ = m\n",
 	},
 	{
+		name: "tasks are given to members that do not know of them",
+		file: "stream/internal/instance/divide.go",
+		old:  "	if len(assignments) > 0 || !agreed {\n",
+		new:  "	if len(assignments) > 0 || !agreed && false {\n",
+	},
+	{
+		name: "a late leader leaves added partitions out",
+		file: "stream/internal/instance/divide.go",
+		old:  "	g.Tasks = assign.Tasks(most)\n",
+		new:  "",
+	},
+	{
 		name: "warm-up never asks to take over",
 		file: "stream/internal/instance/instance.go",
-		old:  "	case released || i.lost || len(i.warm) < warm:\n",
-		new:  "	case released || i.lost || warm < 0:\n",
+		old:  "	case released || i.lost || i.grew || len(i.warm) < warm:\n",
+		new:  "	case released || i.lost || i.grew || warm < 0:\n",
 	},
 	{
 		name: "lag without what stands behind an open transaction",

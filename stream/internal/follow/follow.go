@@ -130,12 +130,12 @@ const LookEvery = time.Second
 const lookWithin = time.Second
 
 // Look asks the log, when it is time to, whether the table has got more
-// partitions, and follows those from their beginning. It may wait for the log a
-// little; if that does not answer, Look will ask again. It belongs to the
-// goroutine of Step, after Open.
-func (f *Follower) Look(ctx context.Context, now time.Time) error {
+// partitions, and follows those from their beginning: then there is something to
+// step. It may wait for the log a little; if that does not answer, Look will ask
+// again. It belongs to the goroutine of Step, after Open.
+func (f *Follower) Look(ctx context.Context, now time.Time) (found bool, err error) {
 	if now.Before(f.lookAt) {
-		return nil
+		return false, nil
 	}
 	f.lookAt = now.Add(LookEvery)
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
@@ -143,13 +143,13 @@ func (f *Follower) Look(ctx context.Context, now time.Time) error {
 	topic, ends, err := f.grown(ctx)
 	if err != nil {
 		f.cfg.Logger.Debug("cannot tell whether a table has more partitions", "table", f.cfg.Topic, "error", err)
-		return nil
+		return false, nil
 	}
 	if len(ends) == 0 {
-		return nil
+		return false, nil
 	}
 	f.cfg.Logger.Info("the table has more partitions now, following them", "table", f.cfg.Topic, "had", len(f.parts), "has", topic.Partitions)
-	return f.openParts(topic, ends, now)
+	return true, f.openParts(topic, ends, now)
 }
 
 // grown returns the table's topic and the extents of the partitions that are not
