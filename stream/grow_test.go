@@ -144,7 +144,7 @@ func TestACheckLooksAtTablesThatHaveGrown(t *testing.T) {
 		t.Fatal(err)
 	}
 	faults := 0
-	findings, err := CheckState(t.Context(), l, s)
+	findings, err := CheckState(t.Context(), l, s, g)
 	for _, f := range findings {
 		if f.Fault != "" {
 			faults++
