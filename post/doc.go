@@ -8,13 +8,16 @@
 //
 //	key                            format                  tags from
 //	"tagtide"                      canonical form          "tags"
-//	"data"                         X API v2, one object    note_tweet, entities; the included original of a repost
+//	"data"                         X API v2, one or a page note_tweet, entities; the included original of a repost
 //	"text", "full_text", "id_str"  X v1.1, flattened v2    extended_tweet, entities; retweeted_status of a repost
+//	"did", "$type", "commit"       Bluesky's Jetstream     facets and tags of the record
+//	"uri", "content", "reblog"     Mastodon, a status      tags; reblog of a boost
+//	"event", "payload"             Mastodon, a message     the status in it
 //	"delete", "limit", …           X v1.1 notice           –
-//	"errors"                       X v2 notice             –
+//	"errors", "error"              other notices           –
 //
-// Where a network gives its own hashtags, they count; only a post without such a list is scanned for them.
-// docs/formats/post.md has the details.
+// Where a network gives its own hashtags, they count; only a post without such a list is scanned for them, and on
+// Bluesky not even that. docs/HASHTAGS.md has the rules, docs/formats/post.md the details of the formats.
 //
 // # Canonical form
 //
@@ -24,8 +27,9 @@
 //	 │           │            │                          │                    │             │                  └ if it is one
 //	 └ version   └ network    └ the network's, if known  └ Unix ms, if known  └ or delete   └ as spelled, if any
 //
-// It holds neither text nor author: what is not in the topic cannot leak from it. An emitter that leaves posts out
-// says so with a notice, so that nothing is dropped silently:
+// A second id by which the network may delete the post is its "alias"; what happens to an account has "account"
+// instead of "id". It holds no text, and of the author no more than the network's id says: what is not in the topic
+// cannot leak from it. An emitter that leaves posts out says so with a notice, so that nothing is dropped silently:
 //
 //	{"tagtide":1,"skipped":17,"reason":"track"}
 package post

@@ -10,32 +10,40 @@ import (
 // end all is.
 func textOfHTML(html []byte) []byte {
 	out := html[:0]
-	for i := 0; i < len(html); {
-		switch n := bytes.IndexAny(html[i:], "<&"); {
-		case n < 0:
-			return append(out, html[i:]...)
-		case n > 0:
-			out = append(out, html[i:i+n]...)
-			i += n
-		case html[i] == '<':
-			end, apart := htmlTag(html[i:])
-			switch {
-			case end < 0:
-				return append(out, html[i:]...)
-			case end == 0:
-				out = append(out, '<')
-				end = 1
-			case apart:
-				out = append(out, '\n')
-			}
-			i += end
-		default:
-			r, width := htmlReference(html[i:])
-			out = utf8.AppendRune(out, r)
-			i += width
+	for len(html) > 0 {
+		n := bytes.IndexByte(html, '<')
+		if n < 0 {
+			return appendReferences(out, html)
 		}
+		out = appendReferences(out, html[:n])
+		html = html[n:]
+		end, apart := htmlTag(html)
+		switch {
+		case end < 0:
+			return append(out, html...)
+		case end == 0:
+			out = append(out, '<')
+			end = 1
+		case apart:
+			out = append(out, '\n')
+		}
+		html = html[end:]
 	}
 	return out
+}
+
+// appendReferences appends text with its references made characters. They may share memory as long as dst is first.
+func appendReferences(dst, text []byte) []byte {
+	for {
+		n := bytes.IndexByte(text, '&')
+		if n < 0 {
+			return append(dst, text...)
+		}
+		dst = append(dst, text[:n]...)
+		r, width := htmlReference(text[n:])
+		dst = utf8.AppendRune(dst, r)
+		text = text[n+width:]
+	}
 }
 
 // htmlTag is the end of the tag that html begins with, 0 if it does not, -1 if that tag has none, and whether what
@@ -53,14 +61,15 @@ func htmlTag(html []byte) (end int, apart bool) {
 	if len(name) == 0 && (i >= len(html) || html[i] != '!') {
 		return 0, false
 	}
-	for quote := byte(0); i < len(html); i++ {
-		switch c := html[i]; {
-		case c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '>':
+	for ; i < len(html); i++ {
+		switch c := html[i]; c {
+		case '"', '\'':
+			quoted := bytes.IndexByte(html[i+1:], c)
+			if quoted < 0 {
+				return -1, false
+			}
+			i += 1 + quoted
+		case '>':
 			return i + 1, !isInline(name)
 		}
 	}

@@ -25,7 +25,7 @@ type Post struct {
 	Source string   // the network, never empty in a decoded post
 	ID     []byte   // the network's id of this post, or of the account (Op); empty if the value had none
 	Alias  []byte   // a second id by which the network may delete the post, if it has one: see AppendKey
-	Time   int64    // when it was posted, Unix milliseconds; 0 if unknown
+	Time   int64    // when it was posted, or what Op says happened, Unix milliseconds; 0 if unknown
 	Text   []byte   // plain text; filled only with Decoder.Text, and never written by Append
 	Tags   [][]byte // hashtags without hash sign as the author spelled them, in order, repeated ones kept
 	Op     Op

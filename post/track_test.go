@@ -1,6 +1,13 @@
 package post
 
-import "testing"
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tagtide/tagtide/hashtag"
+)
 
 var trackCases = []struct {
 	phrases []string
@@ -79,4 +86,122 @@ func TestTrack(t *testing.T) {
 			t.Errorf("%q: no error", phrase)
 		}
 	}
+}
+
+// The article's phrases mean the same in the posts of every network.
+func TestTrackOnEverySource(t *testing.T) {
+	track, err := NewTrack("corona virus", "COVID-19", "pandemic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, network := range map[string]string{
+		"x v1.1":     `{"id_str":"1","text":"TEXT"}`,
+		"x v1.1, RT": `{"id_str":"1","text":"RT cut…","retweeted_status":{"id_str":"2","full_text":"TEXT"}}`,
+		"x v2":       `{"data":{"id":"1","text":"TEXT"}}`,
+		"x v2, long": `{"data":{"id":"1","text":"cut…","note_tweet":{"text":"TEXT"}}}`,
+		"bluesky":    frame(`{"text":"TEXT"}`),
+		"mastodon":   `{"uri":"u","tags":[],"content":"<p>TEXT</p>"}`,
+	} {
+		for text, want := range map[string]bool{
+			"A Corona-like virus":         true,
+			"the corona is no VIRUS":      true,
+			"coronavirus":                 false,
+			"stay safe, covid-19 is here": true,
+			"ＣＯＶＩＤ－１９":                    true,
+			"covid":                       false,
+			"in a #Pandemic!":             true,
+			"the pandemics of the past":   false,
+		} {
+			p, _ := decode(t, strings.Replace(network, "TEXT", text, 1))
+			if got := track.Match(&p); got != want {
+				t.Errorf("%s, %q: %v", form, text, got)
+			}
+		}
+	}
+	for value, want := range map[string]bool{
+		frame(`{"text":"","tags":["Pandemic"]}`):                                      true,
+		`{"uri":"u","content":"<p>#<span>PANDEMIC</span></p>","tags":[{"name":"x"}]}`: true,
+		`{"uri":"u","content":"","tags":[{"name":"pandemic"}]}`:                       true,
+		`{"tagtide":1,"source":"demo","tags":["Corona","virus"]}`:                     true,
+		`{"tagtide":1,"source":"demo","tags":["Corona"]}`:                             false,
+	} {
+		if p, _ := decode(t, value); track.Match(&p) != want {
+			t.Errorf("%s does not match: %v", value, want)
+		}
+	}
+}
+
+func TestPhrasesAreAsTyped(t *testing.T) {
+	track, err := NewTrack("Corona  virus", "COVID-19,pandemic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, words := range track.Phrases() {
+		got = append(got, strings.Join(words, "+"))
+	}
+	if want := []string{"Corona+virus", "COVID-19", "pandemic"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if (*Track)(nil).Phrases() != nil {
+		t.Error("no track has phrases")
+	}
+}
+
+var (
+	wordForm   = regexp.MustCompile(`^[_\pL\pM\pN]+$`)
+	beforeForm = regexp.MustCompile(`(?:^|[^#@_\pL\pM\pN])$`)
+	behindForm = regexp.MustCompile(`^(?:$|[^_/\pL\pM\pN]|/(?:$|[^_\pL\pM\pN]))`)
+)
+
+// slowTrack looks for each word of each phrase at each place of the text.
+func slowTrack(phrase, text, tag string) bool {
+	folded := string(hashtag.FoldText(nil, []byte(text)))
+	key := hashtag.FoldString(tag)
+	for part := range strings.SplitSeq(phrase, ",") {
+		words := strings.Fields(string(hashtag.FoldText(nil, []byte(part))))
+		all := len(words) > 0
+		for _, word := range words {
+			all = all && (slowWord(word, folded) || wordForm.MatchString(word) && word == key || word == "#"+key)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+func slowWord(word, text string) bool {
+	plain := wordForm.MatchString(word)
+	for i := range text {
+		rest, found := strings.CutPrefix(text[i:], word)
+		if !found {
+			continue
+		}
+		before, behind := beforeForm.MatchString(text[:i]), behindForm.MatchString(rest)
+		if plain { // whatever is around it
+			before = before || strings.HasSuffix(text[:i], "#") || strings.HasSuffix(text[:i], "@")
+			behind = rest == "" || !wordForm.MatchString(string([]rune(rest)[0]))
+		}
+		if before && behind {
+			return true
+		}
+	}
+	return false
+}
+
+func FuzzTrack(f *testing.F) {
+	for _, c := range trackCases {
+		f.Add(strings.Join(c.phrases, ","), c.text, strings.Join(c.tags, ""))
+	}
+	f.Fuzz(func(t *testing.T, phrase, text, tag string) {
+		track, err := NewTrack(phrase)
+		if err != nil {
+			return
+		}
+		p := Post{Text: []byte(text), Tags: [][]byte{[]byte(tag)}}
+		if got, want := track.Match(&p), slowTrack(phrase, text, tag); got != want {
+			t.Fatalf("%q on %q #%q: %v", phrase, text, tag, got)
+		}
+	})
 }
