@@ -187,8 +187,11 @@ func (i *Instance) decline(o *assign.Order) error {
 		*tasks = slices.DeleteFunc(*tasks, strange)
 	}
 	for sub, n := range o.Partitions {
-		if sub >= len(mine) || n > mine[sub] {
+		switch {
+		case sub >= len(mine) || n > mine[sub]:
 			i.lookAt = time.Time{}
+		case n < mine[sub]: // it is the order to an earlier life, which knew less
+			i.grew = true
 		}
 	}
 	return nil

@@ -126,3 +126,15 @@ func TestATaskOfAnUnknownPartitionIsDeclined(t *testing.T) {
 		t.Errorf("it takes %v and looks at %v, want %v and at once", order, i.lookAt, want)
 	}
 }
+
+// Who comes back under its name may be given what was given to it before: then
+// it knows more than who planned that, and asks for another plan.
+func TestAnOrderThatKnowsOfTooFewPartitionsIsNotTheLast(t *testing.T) {
+	for knows, want := range map[int32]bool{1: true, 2: false, 3: false} {
+		i := New(Config{Group: "g", Shape: assign.Group{Tasks: tasks(0, 1)}, Logger: slog.New(slog.DiscardHandler)})
+		order := assign.Order{Tasks: tasks(0), Partitions: []int32{knows}}
+		if err := i.decline(&order); err != nil || i.grew != want {
+			t.Errorf("an order of %d partitions: it asks again is %t, %v; want %t", knows, i.grew, err, want)
+		}
+	}
+}
