@@ -74,6 +74,21 @@ func TestWhatConcernsPostsOfAnyPartitionGoesToAll(t *testing.T) {
 	}
 }
 
+func TestEveryPostOfAValueIsSent(t *testing.T) {
+	l := openLog(t, t.TempDir())
+	page := `{"data":[{"id":"1","text":"#a"},{"id":"2","text":"pandemic #b"},{"id":"3","text":"#c pandemic"}],"meta":{"result_count":3}}`
+	o := options()
+	o.Track = track(t, "pandemic")
+	e := newEmitter(t, l, &network{values: []string{page}}, o)
+	if err := e.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := records(t, l)
+	if len(got["x:1"])+len(got["x:2"])*10+len(got["x:3"])*100 != 110 || e.Report().Sent != 2 || e.Report().Skipped != 1 {
+		t.Errorf("%q, %+v", got, e.Report())
+	}
+}
+
 func track(t testing.TB, phrases ...string) *post.Track {
 	t.Helper()
 	track, err := post.NewTrack(phrases...)
