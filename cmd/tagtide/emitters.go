@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,24 +162,44 @@ func (w *works) addEmitters(e emitting, s std) error {
 }
 
 // emit runs the emitters until the last of them has ended. One that fails does
-// not stop the others; it is told at once, and returned in the end.
+// not stop the others; it is told at once, and returned when all have ended by
+// themselves. If they were asked to, only what failed after that is an error.
 func (w *works) emit(ctx context.Context) error {
 	errs := make([]error, len(w.emitters))
 	var running sync.WaitGroup
 	for i, e := range w.emitters {
 		running.Go(func() {
-			errs[i] = e.Run(ctx)
-			if errs[i] == nil || len(w.emitters) == 1 {
+			err := e.Run(ctx)
+			if err == nil || len(w.emitters) == 1 {
+				errs[i] = err
 				return
 			}
 			r := e.Report()
-			w.logger.Error("a source has stopped; the others go on", "source", r.Source, "server", r.Server, "error", errs[i])
-			errs[i] = fmt.Errorf("source %s: %w", r.Source, errs[i])
+			errs[i] = &sourceError{r.Source, err, ctx.Err() == nil}
+			if ctx.Err() == nil {
+				w.logger.Error("a source has stopped; the others go on", "source", r.Source, "server", r.Server, "error", err)
+			}
 		})
 	}
 	running.Wait()
+	if ctx.Err() != nil {
+		errs = slices.DeleteFunc(errs, func(err error) bool {
+			var one *sourceError
+			return errors.As(err, &one) && one.told
+		})
+	}
 	return errors.Join(errs...)
 }
+
+// A sourceError is why one of several sources has stopped.
+type sourceError struct {
+	source string
+	cause  error
+	told   bool // when it happened, while the others went on
+}
+
+func (e *sourceError) Error() string { return "source " + e.source + ": " + e.cause.Error() }
+func (e *sourceError) Unwrap() error { return e.cause }
 
 // backlog holds emitters back while too much waits to be counted, so that an
 // input larger than memory and disk goes through.

@@ -31,6 +31,16 @@ func streamOf(w http.ResponseWriter, r *http.Request, messages ...string) {
 	<-r.Context().Done()
 }
 
+// serveFake serves JSON, unless a handler says otherwise.
+func serveFake(t *testing.T, mux *http.ServeMux) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
 // fakeMastodon streams one post, one that is damaged, and nothing more.
 func fakeMastodon(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
@@ -46,12 +56,11 @@ func fakeMastodon(t *testing.T) *httptest.Server {
 		}
 		status := fmt.Sprintf(`{"id":"115000000000000001","created_at":%q,"visibility":"public","uri":"https://fake.example/users/%s/statuses/1","content":"<p>%s <a class=\"mention hashtag\" rel=\"tag\">#<span>FromMastodon</span></a></p>","reblog":null,"account":{"username":"%[2]s","acct":"%[2]s"},"tags":[{"name":"frommastodon"}]}`,
 			time.Now().UTC().Format(time.RFC3339), secretAuthor, secretText)
+		w.Header().Set("Content-Type", "text/event-stream")
 		damaged := strings.Replace(status, `"tags":[`, `"tags":[7,`, 1)
 		streamOf(w, r, ":)\n", "event: update\ndata: "+status+"\n\n", "event: update\ndata: "+damaged+"\n\n")
 	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s
+	return serveFake(t, mux)
 }
 
 // fakeX takes any rule, and streams one post and one that is damaged.
@@ -75,9 +84,7 @@ func fakeX(t *testing.T) *httptest.Server {
 			secretAuthor, secretText, time.Now().UTC().Format(time.RFC3339))
 		streamOf(w, r, line+"\r\n", strings.Replace(line, `"tag":"FromX"`, `"tag":7`, 1)+"\r\n")
 	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s
+	return serveFake(t, mux)
 }
 
 // tokenFile holds the secret.
