@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tagtide/tagtide/hashtag"
 )
 
 // sample is a message of a sample file, and the event it came under if the file has events in lines of their own.
@@ -144,6 +146,24 @@ func TestSamplesAreWhatTheyAre(t *testing.T) {
 	} {
 		if got := play(t, readSamples(t, file), rules{}).kinds; !slices.Equal(got, want) {
 			t.Errorf("%s is %v, want %v", file, got, want)
+		}
+	}
+}
+
+// Of real tweets the scanner finds what X found.
+func TestScanAgreesWithX(t *testing.T) {
+	d := Decoder{Text: true}
+	var p Post
+	for _, line := range lines(t, "covid_2021.jsonl") {
+		if _, err := d.Decode(line, &p); err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for tag := range hashtag.Scan(p.Text) {
+			found = append(found, string(tag))
+		}
+		if want := tagsOf(&p); !slices.Equal(found, want) {
+			t.Errorf("%q has %q, want %q", p.Text, found, want)
 		}
 	}
 }

@@ -27,7 +27,6 @@ import (
 // A Track does not change and is safe for concurrent use.
 type Track struct {
 	phrases [][]int        // each phrase as indices of its words
-	typed   [][]string     // each phrase as its words, as they were typed
 	plain   map[string]int // the folded words without punctuation, and their indices
 	marked  []markedWord
 	words   int // how many indices there are
@@ -70,17 +69,7 @@ func (t *Track) add(phrase string) {
 	}
 	if len(words) > 0 {
 		t.phrases = append(t.phrases, words)
-		t.typed = append(t.typed, strings.Fields(phrase))
 	}
-}
-
-// Phrases are the alternatives, each as its words in the case they were typed in, for a network that filters by
-// itself: what it delivers must match at least whenever Match does. Nobody may change them. A nil Track has none.
-func (t *Track) Phrases() [][]string {
-	if t == nil {
-		return nil
-	}
-	return t.typed
 }
 
 // index is the index of a folded word.

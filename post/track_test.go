@@ -2,7 +2,6 @@ package post
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -128,23 +127,6 @@ func TestTrackOnEverySource(t *testing.T) {
 		if p, _ := decode(t, value); track.Match(&p) != want {
 			t.Errorf("%s does not match: %v", value, want)
 		}
-	}
-}
-
-func TestPhrasesAreAsTyped(t *testing.T) {
-	track, err := NewTrack("Corona  virus", "COVID-19,pandemic")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, words := range track.Phrases() {
-		got = append(got, strings.Join(words, "+"))
-	}
-	if want := []string{"Corona+virus", "COVID-19", "pandemic"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if (*Track)(nil).Phrases() != nil {
-		t.Error("no track has phrases")
 	}
 }
 

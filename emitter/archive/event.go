@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/tagtide/tagtide/post"
 )
@@ -80,24 +79,12 @@ func parseEvent(raw []byte) (e event) {
 	return e
 }
 
-// decodeEvent decodes an event of Mastodon's. What it names a deleted status
-// by is the server's own number, so that is its alias, as it is of the status.
+// decodeEvent decodes an event of Mastodon's, or a message that has no name.
 func decodeEvent(raw []byte, d *post.Decoder, p *post.Post) (post.Result, error) {
 	e := parseEvent(raw)
 	switch string(e.name) {
-	case "", "message", "update", "status.update":
-		result, err := d.Decode(e.data, p)
-		if err == nil && result.Kind == post.KindPost && string(e.name) == "status.update" {
-			p.Op = post.Update
-		}
-		return result, err
-	case "delete":
-		id := bytes.TrimSpace(e.data)
-		if len(id) == 0 {
-			return post.Result{}, errors.New("a delete of nobody knows what")
-		}
-		*p = post.Post{Source: post.SourceMastodon, Op: post.Delete, Alias: id}
-		return post.Result{Kind: post.KindDelete, Notice: "delete"}, nil
+	case "", "message":
+		return d.Decode(e.data, p)
 	}
-	return post.Result{Kind: post.KindNotice, Notice: "event"}, nil
+	return d.DecodeEvent(string(e.name), e.data, p)
 }
