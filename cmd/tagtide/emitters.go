@@ -90,7 +90,7 @@ func (f *sourceFlags) networks(kind, group string, logger *slog.Logger) (feeds [
 	agent := "tagtide/" + version().Version
 	switch kind {
 	case kindBluesky:
-		source, err := bluesky.New(bluesky.Options{Servers: servers[kind], Logger: logger})
+		source, err := bluesky.New(bluesky.Options{Servers: servers[kind], UserAgent: agent, Logger: logger})
 		if err != nil {
 			return nil, usagef("--server: %w", err)
 		}

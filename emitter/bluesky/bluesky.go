@@ -72,6 +72,8 @@ type Options struct {
 	MaxFrame int
 	// Waits between connections; default from 250 ms, doubling, to 30 s.
 	Waits live.Schedule
+	// UserAgent names us to the server; default "tagtide".
+	UserAgent string
 	// Client makes the connections; default one that is the source's own. Its
 	// Timeout must be 0.
 	Client *http.Client
@@ -104,6 +106,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Handshake, 15*time.Second)
 	setDefault(&o.MaxFrame, 4<<20)
 	setDefault(&o.Waits, live.Schedule{First: 250 * time.Millisecond, Factor: 2, Max: 30 * time.Second})
+	setDefault(&o.UserAgent, "tagtide")
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	userAgent   = "tagtide (+https://github.com/tagtide/tagtide)"
 	subprotocol = "xrpc.v1.json"
 	// window is what servers have of the past, less a margin.
 	window = 35 * time.Hour
@@ -64,7 +63,7 @@ func (s *Source) dial(ctx context.Context, r *reader, to string) (*websocket.Con
 	defer cancel()
 	o := &websocket.DialOptions{
 		HTTPClient:     s.client,
-		HTTPHeader:     http.Header{"User-Agent": {userAgent}},
+		HTTPHeader:     http.Header{"User-Agent": {s.o.UserAgent}},
 		OnPingReceived: func(context.Context, []byte) bool { r.heard(); return true },
 		OnPongReceived: func(context.Context, []byte) { r.heard() },
 	}

@@ -56,7 +56,7 @@ func (s *Source) fetchDictionary(ctx context.Context, srv *server) (*dictionary,
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("User-Agent", s.o.UserAgent)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, unwrapURL(err)
