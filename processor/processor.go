@@ -105,7 +105,7 @@ func (g *group) count(ctx stream.Context, change spelling.Change) error {
 	if err != nil {
 		return err
 	}
-	if err := g.spell(ctx, before+change.Total, change); err != nil {
+	if err := g.spell(ctx, before, change); err != nil {
 		return err
 	}
 	switch {
@@ -117,17 +117,21 @@ func (g *group) count(ctx stream.Context, change spelling.Change) error {
 	return g.counts.SetValue(ctx, before+change.Total)
 }
 
-// spell keeps the spellings of a hashtag that has been used so often.
-func (g *group) spell(ctx stream.Context, uses int64, change spelling.Change) error {
-	row, _, err := g.spellings.Value(ctx)
-	if err != nil {
-		return err
+// spell keeps the spellings of a hashtag that was used so often before. One that
+// was not used has no row, which need not be looked for.
+func (g *group) spell(ctx stream.Context, before int64, change spelling.Change) error {
+	var row spelling.Row
+	if before != 0 {
+		var err error
+		if row, _, err = g.spellings.Value(ctx); err != nil {
+			return err
+		}
 	}
-	next, changed := row.After(ctx.Key(), uses, change)
+	next, err := row.After(ctx.Key(), before+change.Total, change)
 	switch {
-	case !changed:
-		return nil
-	case next == spelling.Row{}:
+	case err != nil || next == row:
+		return err
+	case next == "":
 		return g.spellings.Delete(ctx)
 	}
 	return g.spellings.SetValue(ctx, next)

@@ -1,10 +1,10 @@
 package spelling
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/tagtide/tagtide/stream/codec"
@@ -18,11 +18,13 @@ var (
 	// Changes is the codec of what is sent to a key. What is decoded is valid as
 	// long as its bytes. A number alone is that many uses of the key itself.
 	Changes codec.Codec[Change] = changeCodec{}
-	// Rows is the codec of the table. What is decoded is valid as long as its
+	// Rows is the codec of the table. It looks at nothing: what is wrong with a
+	// row is found by who reads it. What is decoded is valid as long as its
 	// bytes: in a step until the row is written.
 	Rows codec.Codec[Row] = rowCodec{}
-	// Displays is Rows for those who need only the most used spelling. It
-	// encodes a row of that one. What is decoded is valid as long as its bytes.
+	// Displays is the codec of the table for those who need only the most used
+	// spelling. It encodes a row of that one. What is decoded is valid as long
+	// as its bytes.
 	Displays codec.Codec[string] = displayCodec{}
 )
 
@@ -34,107 +36,127 @@ func (changeCodec) Append(dst []byte, c Change) ([]byte, error) {
 		return dst, nil
 	}
 	dst = append(dst, ' ')
-	return appendList(dst, c.rest, c.by[:], c.listed), nil
+	n := 0
+	for l := c.listed; l != ""; n++ {
+		_, l = l.cut()
+	}
+	if n != 1 || c.by[0] != c.Total || c.rest != 0 {
+		dst = appendNumbers(dst, c.rest, c.by[:n])
+	}
+	return append(dst, c.listed...), nil
 }
 
 func (changeCodec) Decode(data []byte) (c Change, err error) {
-	total, list, more := bytes.Cut(data, []byte{' '})
-	if c.Total, err = codec.Int64.Decode(total); err != nil || !more {
+	total, list, more := strings.Cut(borrow(data), " ")
+	if c.Total, err = number(total); err != nil || !more {
 		return c, err
 	}
-	c.rest, c.listed, err = parseList(list, c.by[:])
-	if err == nil && c.rest == 0 && c.listed == "" {
-		err = errors.New("decode spellings: an empty list")
+	if c.listed, c.rest, err = parse(list, c.by[:]); err == nil && string(c.listed) == list {
+		c.by[0] = c.Total
 	}
 	return c, err
 }
 
 type rowCodec struct{}
 
-func (rowCodec) Append(dst []byte, r Row) ([]byte, error) {
-	if r.listed == "" {
-		return dst, errors.New("encode spellings: no spelling")
-	}
-	return appendList(dst, r.rest, r.by[1:], r.listed), nil
-}
-
-func (rowCodec) Decode(data []byte) (r Row, err error) {
-	r.rest, r.listed, err = parseList(data, r.by[1:])
-	if err == nil && r.listed == "" {
-		err = errors.New("decode spellings: no spelling")
-	}
-	return r, err
-}
+func (rowCodec) Append(dst []byte, r Row) ([]byte, error) { return append(dst, r...), nil }
+func (rowCodec) Decode(data []byte) (Row, error)          { return Row(borrow(data)), nil }
 
 type displayCodec struct{}
 
 func (displayCodec) Append(dst []byte, display string) ([]byte, error) {
-	return appendName(append(dst, "0 "...), display), nil
+	return appendName(dst, display), nil
 }
 
 func (displayCodec) Decode(data []byte) (string, error) {
-	r, err := rowCodec{}.Decode(data)
-	return r.Display(), err
+	display := Row(borrow(data)).Display()
+	if display == "" {
+		return "", fmt.Errorf("decode spellings: none: %.48q", data)
+	}
+	return display, nil
 }
 
-// appendList appends the numbers and the spellings. There are either as many
-// numbers behind the rest as there are spellings, or one less.
-func appendList(dst []byte, rest int64, by []int64, listed names) []byte {
+func appendNumbers(dst []byte, rest int64, by []int64) []byte {
 	dst = strconv.AppendInt(dst, rest, 10)
-	l := listed
-	if len(by) < Most && l != "" {
-		_, l = l.cut()
-	}
-	for i := 0; l != ""; i++ {
+	for _, n := range by {
 		dst = append(dst, ',')
-		dst = strconv.AppendInt(dst, by[i], 10)
-		_, l = l.cut()
+		dst = strconv.AppendInt(dst, n, 10)
 	}
-	dst = append(dst, ' ')
-	return append(dst, listed...)
+	return append(dst, ' ')
 }
 
-// parseList is the opposite. The list it returns is part of data.
-func parseList(data []byte, by []int64) (rest int64, listed names, err error) {
-	numbers, text, more := bytes.Cut(data, []byte{' '})
-	if !more {
-		return 0, "", fmt.Errorf("decode spellings: no list: %.48q", data)
+// parse reads numbers and spellings, or spellings alone. There are either as
+// many numbers behind the rest as there are spellings, or, if by has room for
+// one less, one less. The list is part of text.
+func parse(text string, by []int64) (listed names, rest int64, err error) {
+	listed = Row(text).names()
+	numbers := text[:len(text)-len(listed)]
+	want := Most - len(by) // spellings without a number
+	if numbers == "" {
+		want = 1
+	} else if rest, numbers, err = cutNumber(numbers); err != nil {
+		return "", 0, err
 	}
-	first, numbers, more := bytes.Cut(numbers, []byte{','})
-	if rest, err = codec.Int64.Decode(first); err != nil {
-		return 0, "", fmt.Errorf("decode spellings: %w", err)
-	}
-	n := 0
-	for ; more; n++ {
+	for n := 0; numbers != ""; n++ {
 		if n == len(by) {
-			return 0, "", fmt.Errorf("decode spellings: more than %d: %.48q", Most, data)
+			return "", 0, fmt.Errorf("decode spellings: more than %d: %.48q", Most, text)
 		}
-		first, numbers, more = bytes.Cut(numbers, []byte{','})
-		if by[n], err = codec.Int64.Decode(first); err != nil {
-			return 0, "", fmt.Errorf("decode spellings: %w", err)
+		if by[n], numbers, err = cutNumber(numbers); err != nil {
+			return "", 0, err
 		}
+		want++
 	}
-	if len(by) < Most && len(text) > 0 {
-		n++ // the first one has no number
+	if n, ok := countNames(listed); !ok || n != want {
+		return "", 0, fmt.Errorf("decode spellings: no list of %d: %.48q", want, text)
 	}
-	if got, ok := countNames(text); !ok || got != n {
-		return 0, "", fmt.Errorf("decode spellings: no list of %d: %.48q", n, text)
-	}
-	return rest, names(unsafe.String(unsafe.SliceData(text), len(text))), nil
+	return listed, rest, nil
 }
 
-// countNames checks that data is a list of spellings, and counts them.
-func countNames(data []byte) (n int, ok bool) {
-	for ; len(data) > 0; n++ {
-		digits, text, more := bytes.Cut(data, []byte{':'})
-		if !more || len(digits) > len("1024") {
+// cutNumber cuts a number off, and the comma or space behind it.
+func cutNumber(text string) (n int64, rest string, err error) {
+	i := strings.IndexAny(text, ", ")
+	if i < 0 {
+		return 0, "", fmt.Errorf("decode spellings: no end of the numbers: %.48q", text)
+	}
+	n, err = number(text[:i])
+	return n, text[i+1:], err
+}
+
+// number reads one as codec.Int64 does, quickly if it is small.
+func number(text string) (n int64, err error) {
+	if text == "0" {
+		return 0, nil
+	}
+	if text == "" || len(text) > 15 || text[0] < '1' || text[0] > '9' {
+		return codec.Int64.Decode([]byte(text))
+	}
+	for i := range len(text) {
+		c := text[i]
+		if c < '0' || c > '9' {
+			return 0, errors.New("decode spellings: not a number")
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, nil
+}
+
+// countNames checks a list of spellings, and counts them.
+func countNames(l names) (n int, ok bool) {
+	for ; l != ""; n++ {
+		size, at := 0, 0
+		for ; at < len(l) && at < len("1024") && l[at] != ':'; at++ {
+			if l[at] < '0' || l[at] > '9' || l[0] == '0' {
+				return n, false
+			}
+			size = 10*size + int(l[at]-'0')
+		}
+		if size == 0 || at+1+size >= len(l) || l[at] != ':' || l[at+1+size] != ',' {
 			return n, false
 		}
-		size, err := codec.Int64.Decode(digits)
-		if err != nil || size < 1 || size >= int64(len(text)) || text[size] != ',' {
-			return n, false
-		}
-		data = text[size+1:]
+		l = l[at+size+2:]
 	}
 	return n, true
 }
+
+// borrow looks at bytes as a string.
+func borrow(data []byte) string { return unsafe.String(unsafe.SliceData(data), len(data)) }

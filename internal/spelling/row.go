@@ -7,25 +7,36 @@ import (
 )
 
 // A Row is what is known of one tag: its spellings, the most used first, ties
-// by byte order. The zero value is no row: all uses are in the spelling that is
-// the key.
+// by byte order; in the bytes of the table, which docs/formats/spellings.md
+// draws. "" is no row: all uses are in the spelling that is the key.
 //
 // A row does not say how often the first spelling was used: that is what the
 // others leave of the tag's count. So a use of the most used one, which is what
 // most uses are, changes no row.
-type Row struct {
-	listed names
-	by     [Most]int64 // [0] is not used
-	rest   int64
-}
+type Row string
 
 // Display is the most used spelling; "" if there is no row.
 func (r Row) Display() string {
-	if r.listed == "" {
+	l := r.names()
+	if n, ok := countNames(l); !ok || n == 0 {
 		return ""
 	}
-	first, _ := r.listed.cut()
+	first, _ := l.cut()
 	return first
+}
+
+// names are the spellings, behind the numbers if there are any. They may be
+// none as long as nobody has looked.
+func (r Row) names() names {
+	for i := range len(r) {
+		switch c := r[i]; {
+		case c == ':':
+			return names(r)
+		case c == ' ':
+			return names(r[i+1:])
+		}
+	}
+	return ""
 }
 
 // A Count is how often a spelling was used.
@@ -36,38 +47,47 @@ type Count struct {
 
 // Counts are the spellings of a key with so many uses in all, and how many of
 // these are in none that is listed.
-func (r Row) Counts(key string, total int64) (listed []Count, rest int64) {
-	var room [2*Most + 1]entry
-	for _, e := range r.entries(room[:0], key, total) {
+func (r Row) Counts(key string, total int64) (listed []Count, rest int64, err error) {
+	entries, rest, err := r.entries(nil, key, total)
+	for _, e := range entries {
 		listed = append(listed, Count{strings.Clone(e.spelling), e.n})
 	}
-	return listed, r.rest
+	return listed, rest, err
 }
 
-func (r Row) entries(dst []entry, key string, total int64) []entry {
-	if r.listed == "" {
-		return append(dst, entry{key, total})
+func (r Row) entries(dst []entry, key string, total int64) (entries []entry, rest int64, err error) {
+	if r == "" {
+		return append(dst, entry{key, total}), 0, nil
 	}
-	total -= r.rest
-	for i, l := 0, r.listed; l != ""; i++ {
-		e := entry{n: r.by[i]}
+	var by [Most]int64
+	l, rest, err := parse(string(r), by[1:])
+	if err != nil {
+		return nil, 0, err
+	}
+	total -= rest
+	for i := 0; l != ""; i++ {
+		e := entry{n: by[i]}
 		e.spelling, l = l.cut()
-		total -= r.by[i]
+		total -= e.n
 		dst = append(dst, e)
 	}
 	dst[0].n = total
-	return dst
+	return dst, rest, nil
 }
 
-// After is the row of a key with so many uses in all, c among them, and whether
-// it is another one than r. Neither r nor c nor key is kept.
-func (r Row) After(key string, total int64, c Change) (next Row, changed bool) {
+// After is the row of a key with so many uses in all, c among them. If nothing
+// about it has changed that is r itself, else it shares nothing with r, c or
+// key.
+func (r Row) After(key string, total int64, c Change) (Row, error) {
 	if r.more(key, c) {
-		return r, false
+		return r, nil
 	}
 	var room [2*Most + 1]entry
-	all := r.entries(room[:0], key, total-c.Total)
-	next.rest = r.rest + c.rest
+	all, rest, err := r.entries(room[:0], key, total-c.Total)
+	if err != nil {
+		return "", err
+	}
+	rest += c.rest
 	own := c.Total - c.rest // of the key itself
 	for i, l := 0, c.listed; l != ""; i++ {
 		var s string
@@ -76,27 +96,32 @@ func (r Row) After(key string, total int64, c Change) (next Row, changed bool) {
 		own -= c.by[i]
 	}
 	all = increase(all, key, own)
-	all = settle(all, &next.rest)
+	all = settle(all, &rest)
 	slices.SortFunc(all, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.spelling, b.spelling))
 	})
-	next.fill(reduced(all, &next.rest), key)
-	return next, next != r
+	all = reduced(all, &rest)
+	if next := rowOf(all, rest, key); next != r {
+		return next, nil
+	}
+	return r, nil
 }
 
 // more tells whether a change only adds to the first spelling.
 func (r Row) more(key string, c Change) bool {
-	if c.Total < 0 || c.rest != 0 {
+	switch {
+	case c.Total < 0 || c.rest != 0:
+		return false
+	case c.listed == "" && r == "":
+		return true
+	case c.listed == "":
+		var room [64]byte
+		return strings.HasPrefix(string(r.names()), string(appendName(room[:0], key)))
+	case c.by[0] != c.Total:
 		return false
 	}
-	if c.listed == "" {
-		return r.listed == "" || r.Display() == key
-	}
-	if r.listed == "" || c.by[0] != c.Total {
-		return false
-	}
-	one, others := c.listed.cut()
-	return others == "" && one == r.Display()
+	_, others := c.listed.cut()
+	return others == "" && strings.HasPrefix(string(r.names()), string(c.listed))
 }
 
 func increase(all []entry, spelling string, n int64) []entry {
@@ -156,16 +181,22 @@ func reduced(all []entry, rest *int64) []entry {
 	return slices.DeleteFunc(all, func(e entry) bool { return e.n == 0 })
 }
 
-// fill makes r the row of the sorted entries, whose rest it has.
-func (r *Row) fill(all []entry, key string) {
+// rowOf is the row of sorted entries.
+func rowOf(all []entry, rest int64, key string) Row {
 	switch {
-	case r.rest == 0 && (len(all) == 0 || len(all) == 1 && all[0].spelling == key):
-		return
+	case rest == 0 && (len(all) == 0 || len(all) == 1 && all[0].spelling == key):
+		return ""
 	case len(all) == 0: // nothing but rest
 		all = []entry{{spelling: key}}
 	}
-	r.listed = list(all)
+	var by [Most]int64
 	for i := range all[1:] {
-		r.by[i+1] = all[i+1].n
+		by[i] = all[i+1].n
 	}
+	var room [256]byte
+	b := room[:0]
+	if rest != 0 || len(all) > 1 {
+		b = appendNumbers(b, rest, by[:len(all)-1])
+	}
+	return Row(appendNames(b, all))
 }

@@ -123,7 +123,7 @@ func (c *Change) reduce(spelling string, n int64) {
 			left = append(left, e)
 		}
 	}
-	c.listed = list(left)
+	c.listed = names(appendNames(nil, left))
 	for i, e := range left {
 		c.by[i] = e.n
 	}
@@ -137,11 +137,9 @@ type entry struct {
 	n        int64
 }
 
-func list(entries []entry) names {
-	var room [256]byte
-	b := room[:0]
+func appendNames(dst []byte, entries []entry) []byte {
 	for _, e := range entries {
-		b = appendName(b, e.spelling)
+		dst = appendName(dst, e.spelling)
 	}
-	return names(b)
+	return dst
 }
