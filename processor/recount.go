@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/tagtide/tagtide/internal/spelling"
 	"github.com/tagtide/tagtide/post"
 	"github.com/tagtide/tagtide/stream"
 )
 
 // Recount counts the records of the input again, one by one, by the rules of
-// the group and without its machinery, and compares with the group's table. It
+// the group and without its machinery, and compares with the group's tables. It
 // returns what differs, "" if nothing does. The group must have handled
 // everything, and nothing of the input may have been removed.
 func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err error) {
@@ -23,7 +24,7 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 	if err != nil {
 		return "", err
 	}
-	want := map[string]int64{}
+	want := oracle{}
 	var d desk
 	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
 		result, err := d.decoder.Decode(r.Value, &d.post)
@@ -31,14 +32,17 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 			return nil
 		}
 		for _, use := range d.uses.Of(&d.post) {
-			want[string(use.Key)]++
+			want.use(use.Key, use.Spelling, 1)
 		}
 		return nil
 	})
 	if err != nil {
 		return "", err
 	}
-	return differs(ctx, l, stream.GroupTable(g.Group()), want)
+	if fault, err = differs(ctx, l, stream.GroupTable(g.Group()), want); err != nil || fault != "" {
+		return fault, err
+	}
+	return want.misspelled(ctx, l, stream.TableTopic(g.Group(), spelling.Table))
 }
 
 // aside are the records of the input that became dead letters. They are not
@@ -76,26 +80,37 @@ func recountable(ctx context.Context, l *stream.Log, g *stream.GroupGraph) (why 
 	return fmt.Sprintf("cannot recount: %d records are not counted yet", waiting), nil
 }
 
-func differs(ctx context.Context, l *stream.Log, table string, want map[string]int64) (fault string, err error) {
-	have := map[string]string{}
-	err = stream.ReadTopic(ctx, l, table, func(r stream.Record) error {
+// latest folds a table's topic to its rows.
+func latest(ctx context.Context, l *stream.Log, table string) (rows map[string]string, err error) {
+	rows = map[string]string{}
+	return rows, stream.ReadTopic(ctx, l, table, func(r stream.Record) error {
 		if r.Value == nil {
-			delete(have, string(r.Key))
+			delete(rows, string(r.Key))
 		} else {
-			have[string(r.Key)] = string(r.Value)
+			rows[string(r.Key)] = string(r.Value)
 		}
 		return nil
 	})
+}
+
+func differs(ctx context.Context, l *stream.Log, table string, want oracle) (fault string, err error) {
+	have, err := latest(ctx, l, table)
 	if err != nil {
 		return "", err
 	}
-	for tag, n := range want {
+	tags := 0
+	for tag, all := range want {
+		n := total(all)
+		if n == 0 {
+			continue
+		}
+		tags++
 		if have[tag] != strconv.FormatInt(n, 10) {
 			return fmt.Sprintf("%s is %q in the table and %d in the input", tag, have[tag], n), nil
 		}
 	}
-	if len(have) != len(want) {
-		return fmt.Sprintf("the table has %d hashtags and the input %d", len(have), len(want)), nil
+	if len(have) != tags {
+		return fmt.Sprintf("the table has %d hashtags and the input %d", len(have), tags), nil
 	}
 	return "", nil
 }
