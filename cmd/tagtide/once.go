@@ -99,9 +99,9 @@ func eachRow(x *ranking.Index, f func(ranking.Row) error) error {
 
 func printTable(w io.Writer, v *view.View, top int) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "rank\tcount\thashtag")
+	fmt.Fprintln(t, "rank\tcount\thashtag\tdisplay")
 	for _, r := range v.Index().Top(top) {
-		fmt.Fprintf(t, "%d\t%d\t#%s\n", r.Rank, r.Count, r.Tag)
+		fmt.Fprintf(t, "%d\t%d\t#%s\t#%s\n", r.Rank, r.Count, r.Tag, r.Display)
 	}
 	if err := t.Flush(); err != nil {
 		return err
