@@ -183,7 +183,7 @@ func inStream(p problem) *failure {
 	default:
 		return nil
 	}
-	f.err = fmt.Errorf("X ended the stream: %s%s", p, advice(f.remedy, 0))
+	f.err = fmt.Errorf("the stream was ended by X: %s%s", p, advice(f.remedy, 0))
 	return f
 }
 

@@ -160,7 +160,7 @@ func refused(rules []rule, answer *rulesAnswer, err error) error {
 			twice++
 			continue
 		}
-		faults = append(faults, fmt.Errorf("X does not take the rule %s: %s", describe(rules, p.Value), p))
+		faults = append(faults, fmt.Errorf("the rule %s is refused by X: %s", describe(rules, p.Value), p))
 	}
 	switch made := answer.Meta.Summary.Created; {
 	case len(faults) > 0:

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const goodToken = "AAAAAAAAAAAAAAAAAAAAAMLheAAAAAAA0%2BuSeid"
@@ -19,7 +20,8 @@ const goodToken = "AAAAAAAAAAAAAAAAAAAAAMLheAAAAAAA0%2BuSeid"
 // a script, one visit for each.
 type fakeX struct {
 	*httptest.Server
-	t testing.TB
+	t    testing.TB
+	slot chan struct{} // of the connection
 
 	mu       sync.Mutex
 	script   []visit
@@ -27,8 +29,6 @@ type fakeX struct {
 	rules    []remoteRule
 	made     int      // rules
 	changes  []string // requests that changed rules
-	open     bool     // there is a connection
-	greedy   bool     // its slot is never freed
 	refuses  string   // a rule with this in it is invalid
 	problems []answer // that the next requests for rules get
 }
@@ -51,7 +51,7 @@ type connection struct {
 }
 
 func newFakeX(t testing.TB, script ...visit) *fakeX {
-	f := &fakeX{t: t, script: script}
+	f := &fakeX{t: t, script: script, slot: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+streamPath, f.stream)
 	mux.HandleFunc("GET "+rulesPath, f.list)
@@ -130,37 +130,30 @@ func (c *connection) send(s string) {
 }
 
 func (f *fakeX) stream(w http.ResponseWriter, r *http.Request) {
-	v, refused := f.next(r)
-	if refused != nil {
-		refused.to(w)
+	select {
+	case f.slot <- struct{}{}: // soon, if the client has just gone
+	case <-time.After(5 * time.Second):
+		answer{429, nil, tooMany}.to(w)
 		return
 	}
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.open = false
-	}()
-	v(&connection{w, r, f})
+	defer func() { <-f.slot }()
+	f.next(r)(&connection{w, r, f})
 }
 
 // next is what the next connection gets. Behind the script, it is silence.
-func (f *fakeX) next(r *http.Request) (visit, *answer) {
+func (f *fakeX) next(r *http.Request) visit {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.visits = append(f.visits, r.URL.RawQuery)
 	if len(f.rules) == 0 {
-		return nil, &answer{409, nil, `{"title":"Conflict","detail":"There are no rules","type":"about:blank"}`}
+		return answers(409, `{"title":"Conflict","detail":"There are no rules","type":"about:blank"}`)
 	}
-	if f.open {
-		return nil, &answer{429, nil, tooMany}
-	}
-	f.open = true
 	if len(f.script) == 0 {
-		return waits, nil
+		return waits
 	}
 	v := f.script[0]
 	f.script = f.script[1:]
-	return v, nil
+	return v
 }
 
 const (

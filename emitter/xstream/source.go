@@ -107,10 +107,10 @@ func (o Options) Validate() error {
 
 func validToken(token string) error {
 	if token == "" {
-		return errors.New("X needs the bearer token of an app: give it in a file (--token-file)")
+		return errors.New("the bearer token of an X app is needed: give it in a file (--token-file)")
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return errors.New("X's token has a space or another character that is in no token: is it the file with the Bearer Token and nothing else?")
+		return errors.New("the X token has a space or another character that is in no token: is it the file with the Bearer Token and nothing else?")
 	}
 	return nil
 }

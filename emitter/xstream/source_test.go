@@ -408,32 +408,37 @@ func TestPackedStreamsAreRead(t *testing.T) {
 
 // A sink that holds back stops the reading, which is no silence of X.
 func TestASlowSinkIsNoSilence(t *testing.T) {
+	t.Parallel()
+	const silence = 500 * time.Millisecond
 	var lines []string
 	for range 100 {
-		lines = append(lines, tweet(1, strings.Repeat("long", 10<<10)))
+		lines = append(lines, tweet(1, strings.Repeat("long", 10<<10))) // more than waits for the sink
 	}
 	f := newFakeX(t, then(says(lines...), says(tweet(2)), waits))
-	s := New(Options{Server: f.URL, Token: goodToken, Track: articles, Silence: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	s := New(Options{Server: f.URL, Token: goodToken, Track: articles, Silence: silence, Logger: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	slow := &slowSink{after: cancel}
-	if err := s.Run(ctx, slow); err != context.Canceled || s.State().Reconnects > 0 || slow.got != len(lines)+1 {
+	slow := &slowSink{first: 2 * silence, all: len(lines) + 1, done: cancel}
+	if err := s.Run(ctx, slow); err != context.Canceled || s.State().Reconnects > 0 || slow.got != slow.all {
 		t.Errorf("%v %+v, got %d", err, s.State(), slow.got)
 	}
 }
 
-// slowSink takes its time, until it got the last post.
+// slowSink takes its time for the first block.
 type slowSink struct {
 	sink
+	first time.Duration
+	all   int
 	got   int
-	after func()
+	done  func() // called when all was got
 }
 
 func (s *slowSink) Send(_ context.Context, b emitter.Block) error {
-	if s.got += b.Len(); s.got < 101 {
-		time.Sleep(20 * time.Millisecond)
-	} else {
-		s.after()
+	if s.got == 0 {
+		time.Sleep(s.first)
+	}
+	if s.got += b.Len(); s.got == s.all {
+		s.done()
 	}
 	return nil
 }

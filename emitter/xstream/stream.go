@@ -111,7 +111,7 @@ func content(line []byte) []byte {
 func (s *Source) ended(err error) *failure {
 	switch err {
 	case io.EOF:
-		err = errors.New("X ended the connection")
+		err = errors.New("the connection was ended by X")
 	case io.ErrUnexpectedEOF:
 		err = errors.New("the connection was cut within a message")
 	}
