@@ -91,16 +91,20 @@ func distinct(rules []rule) []rule {
 
 // pack makes as few rules of many as their order allows.
 func pack(rules []rule) []rule {
+	const or = " OR "
 	var packed []rule
+	size := 0 // of the last one
 	for _, r := range rules {
 		value := "(" + r.value + ")"
-		if last := len(packed) - 1; last >= 0 && characters(packed[last].value+" OR "+value) <= maxRule {
-			packed[last].value += " OR " + value
+		n := characters(value)
+		if last := len(packed) - 1; last >= 0 && size+len(or)+n <= maxRule {
+			packed[last].value += or + value
 			packed[last].phrases = append(packed[last].phrases, r.phrases...)
+			size += len(or) + n
 			continue
 		}
-		if characters(value) > maxRule {
-			value = r.value
+		if size = n; size > maxRule {
+			value = r.value // alone it needs no brackets
 		}
 		packed = append(packed, rule{value, slices.Clone(r.phrases)})
 	}
