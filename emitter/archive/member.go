@@ -88,11 +88,11 @@ func (s *Source) walkStream(ctx context.Context, r io.Reader, f *os.File, p plac
 		return nil, err
 	}
 	peek := bufio.NewReaderSize(u.Reader, 64<<10)
-	head, err := peek.Peek(peekSize)
+	head, _ := peek.Peek(peekSize) // an error comes again when it is read
 	u.Reader = peek
 	switch {
 	case !isTar(head):
-		return &wholeWalk{u: u, f: f}, nil // an error comes again when it is read
+		return &wholeWalk{u: u, f: f}, nil
 	case p.At > 0:
 		if over, err := copyN(io.Discard, u, p.At); over || err != nil {
 			u.close()
