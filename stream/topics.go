@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -30,6 +31,7 @@ func ensureGroupTopics(ctx context.Context, l log.Log, g *GroupGraph, o *Process
 	topics := map[string]log.Topic{}
 	ensure := func(want log.Topic, noCreate bool) error {
 		want.ReplicationFactor = o.ReplicationFactor
+		want.AnyTime = !slices.Contains(g.Inputs(), want.Name)
 		got, err := ensureTopic(ctx, l, noCreate, want)
 		topics[want.Name] = got
 		return err

@@ -151,8 +151,11 @@ type Topic struct {
 	Retention         time.Duration // Delete: records older than this may go; 0: kept for ever
 	SegmentBytes      int64         // Kafka only; 0: the broker's default
 	MaxMessageBytes   int           // Kafka only: of a batch, so of a record too; 0: the broker's default
-	MinDirtyRatio     float64       // Compact: part of the log that must be new before it is compacted; 0: the default, 0.5
-	DeleteRetention   time.Duration // Compact: how long a delete stays readable after compaction reached it; 0: 24 h
+	// AnyTime lets records be stamped as far from the brokers' time as may be:
+	// what the engine writes carries the time of what it was made from.
+	AnyTime         bool
+	MinDirtyRatio   float64       // Compact: part of the log that must be new before it is compacted; 0: the default, 0.5
+	DeleteRetention time.Duration // Compact: how long a delete stays readable after compaction reached it; 0: 24 h
 }
 
 // Cleanup says how a topic forgets: a set of bits.

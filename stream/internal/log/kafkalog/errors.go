@@ -71,6 +71,7 @@ var advice = map[sarama.KError]string{
 	sarama.ErrPolicyViolation:                    "the cluster's policy forbids it",
 	sarama.ErrInvalidReplicationFactor:           "use a replication factor that the cluster has brokers for",
 	sarama.ErrMessageSizeTooLarge:                "raise max.message.bytes of the topic (or message.max.bytes of the brokers)",
+	sarama.ErrInvalidTimestamp:                   "a record is stamped further from the broker's time than the topic takes: set the clock of the machine that stamped it, or of the broker, or raise message.timestamp.after.max.ms of the topic",
 	sarama.ErrInvalidTransactionTimeout:          "raise transaction.max.timeout.ms of the brokers",
 	sarama.ErrUnsupportedVersion:                 "the broker is older than Apache Kafka 3.0, or the port is a controller's",
 	sarama.ErrNotEnoughReplicas:                  "min.insync.replicas of the topic wants more brokers than are there",

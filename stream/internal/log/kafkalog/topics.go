@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ const (
 	deleteRetention = "delete.retention.ms"
 	timestampType   = "message.timestamp.type"
 	maxMessageBytes = "max.message.bytes"
+	timestampAfter  = "message.timestamp.after.max.ms" // Kafka 3.6 and later; 1 h from 4.0 on
 )
 
 // Topics implements [log.Log]. The cluster's own topics are left out.
@@ -166,6 +168,9 @@ func settingsOf(t log.Topic) map[string]*string {
 	if t.MaxMessageBytes > 0 {
 		put(maxMessageBytes, strconv.Itoa(t.MaxMessageBytes))
 	}
+	if t.AnyTime {
+		put(timestampAfter, strconv.FormatInt(math.MaxInt64, 10))
+	}
 	if t.MinDirtyRatio > 0 {
 		put(minDirtyRatio, strconv.FormatFloat(t.MinDirtyRatio, 'g', -1, 64))
 	}
@@ -188,7 +193,14 @@ func (l *Log) CreateTopic(ctx context.Context, t log.Topic) error {
 		detail.ReplicationFactor = -1
 	}
 	err := l.cluster.retry(ctx, func(ctx context.Context) error {
-		return l.cluster.onController(ctx, func(b *sarama.Broker) error { return l.cluster.create(b, t.Name, detail) })
+		return l.cluster.onController(ctx, func(b *sarama.Broker) error {
+			err := l.cluster.create(b, t.Name, detail)
+			if _, set := detail.ConfigEntries[timestampAfter]; set && errors.Is(err, sarama.ErrInvalidConfig) {
+				delete(detail.ConfigEntries, timestampAfter) // an older broker, which takes any time
+				err = l.cluster.create(b, t.Name, detail)
+			}
+			return err
+		})
 	})
 	if err == nil {
 		err = l.cluster.settled(ctx, t.Name, func(m *sarama.TopicMetadata) bool { return m != nil && led(m) })
