@@ -203,7 +203,9 @@ func (s *server) send(text string) {
 
 func (s *server) broadcast(text string) {
 	for sub := range s.streams {
-		sub.events = append(sub.events, text)
+		if !sub.cut {
+			sub.events = append(sub.events, text)
+		}
 	}
 }
 

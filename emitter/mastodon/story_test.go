@@ -145,6 +145,28 @@ func TestAGapIsFilledPageByPage(t *testing.T) {
 	}
 }
 
+// As long as pages are missing the cursor does not follow the stream, so that
+// the next life fills the rest of the gap.
+func TestAStopBeforeTheGapIsFilledLosesNothing(t *testing.T) {
+	s := newServer(t)
+	l := openLog(t, t.TempDir())
+	s.post(id(0))
+	r := start(t, l, options(t, s))
+	want(t, l, s)
+	r.stop(t)
+	s.post(id(1000), id(2000)) // while nobody listens
+	s.do(func() { s.onPage = respond(503, "text/html", "") })
+	r = start(t, l, options(t, s))
+	s.until("a stream", func() bool { return len(s.streams) > 0 })
+	s.post(id(24 * 60 * 60_000))
+	until(t, "the post of the stream", func() bool { return len(topic(t, l).tags) == 2 })
+	r.stop(t)
+	s.do(func() { s.onPage = nil })
+	r = start(t, l, options(t, s))
+	want(t, l, s)
+	r.stop(t)
+}
+
 // Deletes that were missed are missed; edits that were missed are seen if the
 // post is in the pages.
 func TestAnEditInAGapIsSeen(t *testing.T) {
@@ -248,6 +270,17 @@ func TestAServerWithoutAStreamIsPolled(t *testing.T) {
 	want(t, l, s)
 	until(t, "a connection", func() bool { return r.source.State().Phase == emitter.Connected })
 	r.stop(t)
+}
+
+func TestNoOtherHostIsAskedForWhatAServerSaysLiesThere(t *testing.T) {
+	s, other := newServer(t), newServer(t)
+	s.onStream = respond(307, "text/plain", "", "Location", other.URL+"/api/v1/streaming/public")
+	r := start(t, openLog(t, t.TempDir()), options(t, s))
+	until(t, "a problem", func() bool { return strings.Contains(r.source.State().Problem, other.host()) })
+	r.stop(t)
+	if len(other.asked) > 0 {
+		t.Errorf("it was asked for %q", other.asked)
+	}
 }
 
 func TestOverTLSTheTokenIsNotSentWithoutEncryption(t *testing.T) {
