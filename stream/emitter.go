@@ -65,6 +65,10 @@ type EmitterOptions struct {
 // over. Whoever resumes at the last committed cursor repeats and misses
 // nothing.
 //
+// Keys belong to partitions by their hash over as many as the topic has when the
+// emitter is made. Partitions that are added later are used from the next
+// emitter on, and then the same key may lie in another one.
+//
 // Nothing is committed unless Run runs. All methods are safe for concurrent
 // use; a [Batch] is not.
 type Emitter[V any] struct {

@@ -73,7 +73,8 @@ type ProcessorOptions struct {
 }
 
 // Start says where a new group begins: with the oldest record, unless Newest,
-// or At, for the first record at or after a time, say otherwise.
+// or At, for the first record at or after a time, say otherwise. Partitions that
+// are added once it has begun are handled from their first record on.
 type Start struct {
 	Newest bool
 	At     time.Time
