@@ -61,12 +61,6 @@ func (c *Cluster) properties(n *Node) string {
 
 	set("auto.create.topics.enable", "false")
 	set("group.initial.rebalance.delay.ms", "0")
-	if nodes == 1 {
-		// A lone node that gives its leaderships back before it ends skips the
-		// markers of transactions that are being ended (Kafka 4.3: "these
-		// partitions are likely deleted already"): they hang for ever.
-		set("controlled.shutdown.enable", "false")
-	}
 	for _, key := range []string{"default.replication.factor", "offsets.topic.replication.factor",
 		"transaction.state.log.replication.factor", "share.coordinator.state.topic.replication.factor"} {
 		set(key, "%d", nodes)
