@@ -63,4 +63,7 @@ type Totals struct {
 	PostsPerSecond float64 `json:"posts_per_second"` // lately
 	Skipped        int64   `json:"skipped"`          // notices and filtered posts
 	DeadLetters    int64   `json:"dead_letters"`     // records that could not be decoded
+	Duplicates     int64   `json:"duplicates"`       // posts that came again, or too late
+	Edits          int64   `json:"edits"`            // counted posts whose hashtags were replaced
+	Deletes        int64   `json:"deletes"`          // counted posts that were taken back
 }

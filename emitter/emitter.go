@@ -363,6 +363,7 @@ func (e *Emitter) addPost() error {
 	case len(e.key) == 0:
 		return e.batch.AddAt(e.stamp, nil, e.val)
 	case p.Op == post.Gone, p.Op == post.Back, p.Op == post.Delete && len(p.ID) == 0:
+		e.skip(skipNotice) // told here, since each partition would
 		return e.batch.AddAll(e.stamp, e.key, e.val)
 	}
 	return e.batch.AddAt(e.stamp, e.key, e.val)

@@ -9,6 +9,9 @@ import (
 // which this program ignores; a change of meaning gets a new number, which it refuses.
 const version = 1
 
+// OwnPrefix begins what Append and AppendSkipped write.
+const OwnPrefix = `{"tagtide":1,`
+
 // Append appends the canonical form of p to dst and returns the extended slice. Text is left out. Decoding it
 // gives an equal post. Nothing is kept. Source must not be empty; bytes that are not UTF-8 become U+FFFD.
 func Append(dst []byte, p *Post) []byte {

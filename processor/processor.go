@@ -2,16 +2,18 @@
 // hashtag.
 //
 //	tweets ─▶ post ─▶ each of its hashtags, +1 ─▶ hashtags-loop ─▶ count ─▶ hashtags-table
-//	           │       (summed per commit)        keyed by hashtag  │
-//	           │                                                    └─▶ hashtags-spellings-table
-//	           └─▶ hashtags-totals-table: posts, uses, skipped, dead letters
+//	           │ │     (summed per commit)        keyed by hashtag  │
+//	           │ └─ posts that were seen, folded from tweets        └─▶ hashtags-spellings-table
+//	           └─▶ hashtags-totals-table: posts, uses, skipped, dead letters, …
 //
-// A post counts each of its hashtags once. What cannot be decoded goes to
-// hashtags-dead, is counted there, and stops nothing.
+// A post counts once, and each of its hashtags once; see posts.go. What cannot
+// be decoded goes to hashtags-dead, is counted there, and stops nothing.
 package processor
 
 import (
+	"bytes"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/tagtide/tagtide/internal/spelling"
@@ -28,6 +30,10 @@ type Options struct {
 	// SkipReposts leaves out posts that pass on somebody else's; the default
 	// counts every post that is delivered, as the stream did.
 	SkipReposts bool
+	// Dedupe is for how long posts are remembered since they were last heard of,
+	// by the times at which records are sent: what comes again in that time
+	// counts once, and edits and deletes are followed. 0: not at all.
+	Dedupe time.Duration
 }
 
 // Graph returns the group. This is the whole topology.
@@ -43,7 +49,11 @@ func Graph(o Options) *stream.GroupGraph {
 	g.spellings = stream.NamedTable(spelling.Table, spelling.Rows)
 	g.totals = stream.NamedTable(totals.Table, codec.Int64).PerPartition()
 	g.loop = stream.Loop(spelling.Changes, g.count, g.counts, g.spellings).Combine(spelling.Add)
-	posts := stream.Input(o.Input, codec.Borrowed, g.post, g.totals).OnDead(g.dead).OnSkip(g.skip)
+	tables := []stream.Stateful{g.totals}
+	if g.posts = postsTable(o.Dedupe); g.posts != nil {
+		tables = append(tables, g.posts)
+	}
+	posts := stream.Input(o.Input, codec.Borrowed, g.post, tables...).OnDead(g.dead).OnSkip(g.skip)
 	return stream.DefineGroup(o.Group, posts, g.loop, g.counts, g.spellings, g.totals)
 }
 
@@ -52,6 +62,7 @@ type group struct {
 	counts    *stream.Table[int64]
 	spellings *stream.Table[spelling.Row]
 	totals    *stream.Table[int64]
+	posts     *stream.Table[row] // nil: posts are not remembered
 	loop      *stream.LoopEdge[spelling.Change]
 	desks     sync.Pool // of *desk
 }
@@ -61,6 +72,7 @@ type desk struct {
 	decoder post.Decoder
 	post    post.Post
 	uses    post.Uses
+	memory  memory
 }
 
 // post takes a post apart into uses of hashtags.
@@ -74,22 +86,38 @@ func (g *group) post(ctx stream.Context, value []byte) error {
 	if err != nil {
 		return stream.Undecodable(err)
 	}
-	switch {
-	case result.Kind == post.KindSkipped:
-		return g.add(ctx, totals.Skipped, result.Skipped)
-	case result.Kind != post.KindPost, d.post.Repost && g.options.SkipReposts:
-		return g.add(ctx, totals.Skipped, 1)
-	}
-	uses := d.uses.Of(&d.post)
-	for _, use := range uses {
-		if err := g.use(ctx, use, 1); err != nil {
-			return err
+	switch result.Kind {
+	case post.KindPost:
+		for more := true; more && err == nil; more = d.decoder.Next(&d.post) {
+			err = g.one(ctx, d)
 		}
+		return err
+	case post.KindSkipped:
+		return g.add(ctx, totals.Skipped, result.Skipped)
+	case post.KindDelete:
+		err = g.forget(ctx, d)
+	case post.KindAccount:
+		err = g.account(ctx, d)
 	}
-	if err := g.add(ctx, totals.Uses, int64(len(uses))); err != nil {
+	if err != nil || told(result, &d.post, value) {
 		return err
 	}
-	return g.add(ctx, totals.Posts, 1)
+	return g.add(ctx, totals.Skipped, 1)
+}
+
+// told tells whether an emitter has counted a notice that it sends to every
+// partition.
+func told(r post.Result, p *post.Post, value []byte) bool {
+	all := r.Kind == post.KindAccount || r.Kind == post.KindDelete && len(p.ID) == 0
+	return all && bytes.HasPrefix(value, []byte(post.OwnPrefix))
+}
+
+// one counts one post.
+func (g *group) one(ctx stream.Context, d *desk) error {
+	if d.post.Repost && g.options.SkipReposts {
+		return g.add(ctx, totals.Skipped, 1)
+	}
+	return g.remember(ctx, d)
 }
 
 // use sends n uses of a hashtag in one spelling to its count; with -1 one is

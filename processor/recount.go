@@ -24,15 +24,15 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 	if err != nil {
 		return "", err
 	}
-	want := oracle{}
+	want, ledgers := oracle{}, map[int32]*ledger{}
 	var d desk
 	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
-		result, err := d.decoder.Decode(r.Value, &d.post)
-		if err != nil || result.Kind != post.KindPost || d.post.Repost && o.SkipReposts || dead[stream.Place{Partition: r.Partition, Offset: r.Offset}] {
-			return nil
+		if ledgers[r.Partition] == nil {
+			ledgers[r.Partition] = newLedger(o.Dedupe, want)
 		}
-		for _, use := range d.uses.Of(&d.post) {
-			want.use(use.Key, use.Spelling, 1)
+		ledgers[r.Partition].reach(r.Timestamp.UnixMilli())
+		if !dead[stream.Place{Partition: r.Partition, Offset: r.Offset}] {
+			recount(ledgers[r.Partition], &d, r.Value, o)
 		}
 		return nil
 	})
@@ -43,6 +43,22 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 		return fault, err
 	}
 	return want.misspelled(ctx, l, stream.TableTopic(g.Group(), spelling.Table))
+}
+
+// recount counts one record. What does not decode is not counted.
+func recount(l *ledger, d *desk, value []byte, o Options) {
+	result, err := d.decoder.Decode(value, &d.post)
+	switch {
+	case err != nil:
+	case result.Kind == post.KindDelete, result.Kind == post.KindAccount:
+		l.see(&d.post, nil)
+	case result.Kind == post.KindPost:
+		for more := true; more; more = d.decoder.Next(&d.post) {
+			if !d.post.Repost || !o.SkipReposts {
+				l.see(&d.post, d.uses.Of(&d.post))
+			}
+		}
+	}
 }
 
 // aside are the records of the input that became dead letters. They are not

@@ -134,6 +134,7 @@ func together(a, b stream.Freshness) stream.Freshness {
 // Totals are sums over everything counted.
 type Totals struct {
 	Posts, Uses, Skipped, DeadLetters int64
+	Duplicates, Edits, Deletes        int64
 	PostsPerSecond                    float64
 }
 
@@ -166,7 +167,7 @@ func (s *sums) apply(changes []stream.Change[int64], now time.Time, following bo
 
 // name returns one of the known names, so that no row pins what it came from.
 func name(key string) string {
-	for _, known := range []string{totals.Posts, totals.Uses, totals.Skipped, totals.DeadLetters} {
+	for _, known := range totals.All {
 		if key == known {
 			return known
 		}
@@ -188,6 +189,7 @@ func (s *sums) totals(now time.Time) Totals {
 	defer s.mu.Unlock()
 	return Totals{
 		Posts: s.add(totals.Posts), Uses: s.add(totals.Uses), Skipped: s.add(totals.Skipped),
+		Duplicates: s.add(totals.Duplicates), Edits: s.add(totals.Edits), Deletes: s.add(totals.Deletes),
 		DeadLetters: s.add(totals.DeadLetters), PostsPerSecond: s.rate.perSecond(now),
 	}
 }

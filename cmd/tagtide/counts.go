@@ -33,5 +33,6 @@ func (c counts) Totals() api.Totals {
 	return api.Totals{
 		Posts: t.Posts, Uses: c.v.Index().Sum(), Tags: int64(c.v.Index().Len()),
 		PostsPerSecond: t.PostsPerSecond, Skipped: t.Skipped, DeadLetters: t.DeadLetters,
+		Duplicates: t.Duplicates, Edits: t.Edits, Deletes: t.Deletes,
 	}
 }

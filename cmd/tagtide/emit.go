@@ -9,6 +9,7 @@ import (
 // emitCmd is only the emitter.
 type emitCmd struct {
 	nameFlags
+	memoryFlags
 	brokerFlags
 	topicFlags
 	sourceFlags
@@ -42,7 +43,7 @@ func (c *emitCmd) Run(ctx context.Context, s std, g *Globals) error {
 	}
 	p := part{role: "emit", topics: c.topicFlags, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
-		e := emitting{source: &c.sourceFlags, names: c.nameFlags, instance: c.InstanceID, pace: c.paceFlags, topics: c.topicFlags}
+		e := emitting{source: &c.sourceFlags, names: c.nameFlags, instance: c.InstanceID, pace: c.paceFlags, topics: c.topicFlags, memory: c.Dedupe.time}
 		err := w.addEmitters(e, s)
 		return func(ctx context.Context) (bool, error) { return true, w.emit(ctx) }, err
 	})

@@ -55,6 +55,7 @@ type nameFlags struct {
 // groupFlags say what the group does.
 type groupFlags struct {
 	nameFlags
+	memoryFlags
 	Reposts string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
 }
 
@@ -62,7 +63,27 @@ type groupFlags struct {
 func (f groupFlags) graph() *stream.GroupGraph { return processor.Graph(f.options()) }
 
 func (f groupFlags) options() processor.Options {
-	return processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip"}
+	return processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip", Dedupe: f.Dedupe.time}
+}
+
+// memoryFlags say for how long posts are remembered.
+type memoryFlags struct {
+	Dedupe dedupeFlag `help:"For how long posts are remembered since they were last sent: what comes again counts once, edits and deletes are followed. off: each record counts." default:"48h" placeholder:"TIME"`
+}
+
+// dedupeFlag is a time, or off.
+type dedupeFlag struct{ time time.Duration }
+
+// UnmarshalText is called by the parser.
+func (f *dedupeFlag) UnmarshalText(text []byte) (err error) {
+	if string(text) == "off" {
+		f.time = 0
+		return nil
+	}
+	if f.time, err = time.ParseDuration(string(text)); err != nil || f.time < time.Second {
+		return fmt.Errorf("%q is neither a time of a second or more, such as 48h, nor off", text)
+	}
+	return nil
 }
 
 // dataFlags say where a log that is not running lies.

@@ -108,7 +108,7 @@ func TestServeWhileTheBrokersAreAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "connected again", exported(t, url, 100), before)
-	mustDo(t, "emit", "--brokers", brokers, "--posts", "50", "--rate", "0", "--once", "--instance-id", "second")
+	mustDo(t, "emit", "--brokers", brokers, "--posts", "50", "--seed", "2", "--rate", "0", "--once", "--instance-id", "second")
 	eventually(t, url, "counting again", time.Minute, func(s stats) bool { return s.Data.Posts == 150 })
 }
 

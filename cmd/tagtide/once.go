@@ -107,7 +107,11 @@ func printTable(w io.Writer, v *view.View, top int) error {
 		return err
 	}
 	n := v.Totals()
-	_, err := fmt.Fprintf(w, "\n%d posts, %d uses of %d hashtags, %d skipped, %d dead letters\n",
+	fmt.Fprintf(w, "\n%d posts, %d uses of %d hashtags, %d skipped, %d dead letters\n",
 		n.Posts, v.Index().Sum(), v.Index().Len(), n.Skipped, n.DeadLetters)
+	if n.Duplicates+n.Edits+n.Deletes == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%d duplicates left out, %d edits followed, %d deleted posts taken back\n", n.Duplicates, n.Edits, n.Deletes)
 	return err
 }

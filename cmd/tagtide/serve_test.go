@@ -128,9 +128,10 @@ func TestDamagedLinesAreDeadLettersWithTheirPlace(t *testing.T) {
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "data")
 	good := `{"id_str":"1","text":"x","entities":{"hashtags":[{"text":"Covid19","indices":[0,1]}]}}`
+	another := strings.Replace(good, "1", "6", 1)
 	lines := []string{
 		good, `{"id_str":"2","text":"cut off`, "not json at all", "{\"id_str\":\"3\",\"text\":\"\xff\xfe\",\"entities\":{\"hashtags\":[]}}",
-		`{"id_str":"4","text":"x","entities":{"hashtags":[{"text":7}]}}`, `{"id_str":"5","text":"` + strings.Repeat("x", 10<<20) + `"}`, good,
+		`{"id_str":"4","text":"x","entities":{"hashtags":[{"text":7}]}}`, `{"id_str":"5","text":"` + strings.Repeat("x", 10<<20) + `"}`, another,
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)

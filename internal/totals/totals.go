@@ -13,4 +13,10 @@ const (
 	Uses        = "uses"         // hashtags counted, each once a post
 	Skipped     = "skipped"      // posts and notices that were not counted
 	DeadLetters = "dead_letters" // records that could not be decoded
+	Duplicates  = "duplicates"   // posts that were counted before, or come too late
+	Edits       = "edits"        // posts whose hashtags were replaced
+	Deletes     = "deletes"      // posts that were counted, and taken back
 )
+
+// All are the names of all rows.
+var All = [...]string{Posts, Uses, Skipped, DeadLetters, Duplicates, Edits, Deletes}

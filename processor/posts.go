@@ -1,0 +1,347 @@
+package processor
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/tagtide/tagtide/hashtag"
+	"github.com/tagtide/tagtide/internal/totals"
+	"github.com/tagtide/tagtide/post"
+	"github.com/tagtide/tagtide/stream"
+)
+
+// PostsTable is the name, within the group, of the table that remembers posts.
+const PostsTable = "posts"
+
+// Posts are remembered in a table that is folded from the input, for as long as
+// Options.Dedupe since they were last heard of, in the time in which records are
+// sent. So each is counted once, however often it comes; an edit moves what the
+// post counts; a delete takes it back.
+//
+//	         │ what is remembered of the post
+//	comes    │ nothing       a post          an edit         a delete
+//	─────────┼────────────────────────────────────────────────────────
+//	a post   │ counts        replaces it     –               –
+//	an edit  │ counts        replaces it     replaces it     –
+//	a delete │ remembered    takes it back   takes it back   remembered
+//
+// What comes too late, marked –, leaves no trace. So what is remembered of a
+// post depends on nothing that is longer ago than three times Dedupe: what came
+// last; whether an edit before it was there to outrank it; and whether a delete
+// before that. Deletes by alias add one more, through the row that leads from
+// the alias to the post. That is why a lost table is made again of the last four
+// times Dedupe.
+//
+// # Rows
+//
+// Ids are shortened by SHA-256. Of N posts two have the same 16 bytes by chance
+// with a probability of about N²/2^129: for the 10^12 posts of a network's decade
+// 10^-15, and ids cannot be made to collide on purpose.
+//
+//	key                        value
+//	account 12 │ post 16       post or edit: its hashtags; delete    (Bluesky)
+//	account 12                 the account is gone                   (Bluesky)
+//	post 16                    post or edit: its hashtags; delete    (others)
+//	alias 16                   the key of the post; delete           (Mastodon)
+//
+// Bluesky's ids begin with the account's, which so is the prefix of its posts.
+const (
+	accountLen = 12
+	idLen      = 16
+	replays    = 4 // of Dedupe, see above
+)
+
+// A row is what is remembered under a key: what it is, and its content.
+//
+//	┌────────┬───────────────────────────────────────────────┐
+//	│ kind 1 │ of a post: for each hashtag length, spelling   │
+//	│        │ of an alias: the post's key                    │
+//	└────────┴───────────────────────────────────────────────┘
+type row struct {
+	kind rowKind
+	body []byte
+}
+
+type rowKind byte
+
+// The kinds of rows. Of posts a higher one outranks a lower one.
+const (
+	rowPost   rowKind = 'a'
+	rowEdit   rowKind = 'b'
+	rowDelete rowKind = 'c'
+	rowGone   rowKind = 'g'
+	rowAlias  rowKind = 'n'
+)
+
+type rowCodec struct{}
+
+func (rowCodec) Append(dst []byte, r row) ([]byte, error) {
+	return append(append(dst, byte(r.kind)), r.body...), nil
+}
+
+func (rowCodec) Decode(data []byte) (row, error) {
+	if len(data) == 0 {
+		return row{}, errors.New("decode what is remembered of a post: nothing")
+	}
+	return row{rowKind(data[0]), data[1:]}, nil
+}
+
+// appendSpelling appends a hashtag to the body of a post's row.
+func appendSpelling(body, spelling []byte) []byte {
+	return append(binary.AppendUvarint(body, uint64(len(spelling))), spelling...)
+}
+
+// appendUses appends the hashtags of a post's row to uses. Their keys are folded
+// into buf, which is returned.
+func (r row) appendUses(uses []post.Use, buf []byte) ([]post.Use, []byte, error) {
+	for body := r.body; len(body) > 0; {
+		n, width := binary.Uvarint(body)
+		if width <= 0 || n > uint64(len(body)-width) {
+			return nil, nil, errors.New("decode what is remembered of a post: it is cut")
+		}
+		spelling := body[width : width+int(n)]
+		start := len(buf)
+		buf = hashtag.Fold(buf, spelling)
+		uses = append(uses, post.Use{Key: buf[start:len(buf):len(buf)], Spelling: spelling})
+		body = body[width+int(n):]
+	}
+	return uses, buf, nil
+}
+
+// A memory is the table of posts, and what working on it needs. It belongs to
+// one step at a time.
+type memory struct {
+	key, alias []byte // scratch
+	body       []byte
+	was        []post.Use
+	folded     []byte
+}
+
+// shorten appends the beginning of the hash of what an id is and the id.
+func shorten(dst []byte, length int, source, what string, id []byte) []byte {
+	var scratch [256]byte
+	b := append(append(append(scratch[:0], source...), what...), id...)
+	sum := sha256.Sum256(b)
+	return append(dst, sum[:length]...)
+}
+
+// appendPostKey appends the key of a post's row.
+func appendPostKey(dst []byte, source string, id []byte) []byte {
+	if account := accountOf(source, id); account != nil {
+		dst = shorten(dst, accountLen, source, ":account:", account)
+	}
+	return shorten(dst, idLen, source, ":", id)
+}
+
+// accountOf is the account in the id of a post, nil if there is none in it.
+func accountOf(source string, id []byte) []byte {
+	if source != post.SourceBluesky {
+		return nil
+	}
+	rest, ok := bytes.CutPrefix(id, []byte("at://"))
+	account, _, more := bytes.Cut(rest, []byte("/"))
+	if !ok || !more {
+		return nil
+	}
+	return account
+}
+
+// remember counts a post or an edit, if it is news.
+func (g *group) remember(ctx stream.Context, d *desk) error {
+	p, m := &d.post, &d.memory
+	uses := d.uses.Of(p)
+	if g.posts == nil || len(p.ID) == 0 {
+		return g.change(ctx, nil, uses, 1)
+	}
+	m.key = appendPostKey(m.key[:0], p.Source, p.ID)
+	was, known, err := g.posts.Get(ctx, borrow(m.key))
+	if err != nil {
+		return err
+	}
+	kind := rowPost
+	if p.Op == post.Update {
+		kind = rowEdit
+	}
+	late, err := g.late(ctx, m, p, kind, was, known)
+	if err != nil {
+		return err
+	}
+	if late {
+		return g.add(ctx, totals.Duplicates, 1)
+	}
+	if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
+		return err
+	}
+	if err := g.replace(ctx, m, uses, kind, known); err != nil {
+		return err
+	}
+	m.body = m.body[:0]
+	for _, use := range uses {
+		m.body = appendSpelling(m.body, use.Spelling)
+	}
+	return g.posts.Set(ctx, borrow(m.key), row{kind, m.body})
+}
+
+// late tells whether something that was heard of the post outranks what comes,
+// and makes the alias lead to it.
+func (g *group) late(ctx stream.Context, m *memory, p *post.Post, kind rowKind, was row, known bool) (bool, error) {
+	late := known && kind < was.kind
+	if len(p.Alias) > 0 {
+		m.alias = shorten(m.alias[:0], idLen, p.Source, ":alias:", p.Alias)
+		led, there, err := g.posts.Get(ctx, borrow(m.alias))
+		if err != nil {
+			return false, err
+		}
+		if there && led.kind == rowDelete {
+			return true, nil
+		}
+		if err := g.posts.Set(ctx, borrow(m.alias), row{rowAlias, m.key}); err != nil {
+			return false, err
+		}
+	}
+	if known || len(m.key) == idLen {
+		return late, nil
+	}
+	_, gone, err := g.posts.Get(ctx, borrow(m.key[:accountLen]))
+	return gone, err
+}
+
+// replace counts a post in the place of what it was, in m.was if it was known.
+func (g *group) replace(ctx stream.Context, m *memory, uses []post.Use, kind rowKind, known bool) error {
+	if !known {
+		return g.change(ctx, nil, uses, 1)
+	}
+	what := totals.Duplicates
+	if kind == rowEdit {
+		what = totals.Edits
+	}
+	if err := g.add(ctx, what, 1); err != nil {
+		return err
+	}
+	return g.change(ctx, m.was, uses, 0)
+}
+
+// change takes uses back and counts others, and so many posts.
+func (g *group) change(ctx stream.Context, was, is []post.Use, posts int64) error {
+	for i := range was {
+		if !has(is, &was[i]) {
+			if err := g.use(ctx, was[i], -1); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range is {
+		if !has(was, &is[i]) {
+			if err := g.use(ctx, is[i], 1); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.add(ctx, totals.Uses, int64(len(is)-len(was))); err != nil {
+		return err
+	}
+	return g.add(ctx, totals.Posts, posts)
+}
+
+// has tells whether a use is among others, in the same spelling.
+func has(uses []post.Use, u *post.Use) bool {
+	for i := range uses {
+		if bytes.Equal(uses[i].Spelling, u.Spelling) {
+			return true
+		}
+	}
+	return false
+}
+
+// forget takes back a post that was deleted, by its id or its alias.
+func (g *group) forget(ctx stream.Context, d *desk) error {
+	p, m := &d.post, &d.memory
+	if g.posts == nil {
+		return nil
+	}
+	if len(p.ID) > 0 {
+		m.key = appendPostKey(m.key[:0], p.Source, p.ID)
+		return g.takeBack(ctx, m, true)
+	}
+	m.alias = shorten(m.alias[:0], idLen, p.Source, ":alias:", p.Alias)
+	led, there, err := g.posts.Get(ctx, borrow(m.alias))
+	if err != nil {
+		return err
+	}
+	if there && led.kind == rowAlias {
+		m.key = append(m.key[:0], led.body...)
+		if err := g.takeBack(ctx, m, true); err != nil {
+			return err
+		}
+	}
+	return g.posts.Set(ctx, borrow(m.alias), row{kind: rowDelete})
+}
+
+// takeBack takes back what the post of m.key counts, if it does, and remembers
+// the delete if one was heard of.
+func (g *group) takeBack(ctx stream.Context, m *memory, deleted bool) error {
+	was, known, err := g.posts.Get(ctx, borrow(m.key))
+	if err != nil {
+		return err
+	}
+	if known && was.kind < rowDelete {
+		if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
+			return err
+		}
+		if err := g.change(ctx, m.was, nil, -1); err != nil {
+			return err
+		}
+		if err := g.add(ctx, totals.Deletes, 1); err != nil {
+			return err
+		}
+	}
+	if deleted {
+		return g.posts.Set(ctx, borrow(m.key), row{kind: rowDelete})
+	}
+	return g.posts.Remove(ctx, borrow(m.key))
+}
+
+// account takes back all posts of an account that is gone, and counts none of it
+// until it is back, or Dedupe is over. Those that were taken back stay so.
+func (g *group) account(ctx stream.Context, d *desk) error {
+	p, m := &d.post, &d.memory
+	if g.posts == nil {
+		return nil
+	}
+	account := string(shorten(nil, accountLen, p.Source, ":account:", p.ID))
+	if p.Op == post.Back {
+		return g.posts.Remove(ctx, account)
+	}
+	keys, err := g.posts.Prefix(ctx, account)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if len(key) != accountLen+idLen {
+			continue
+		}
+		m.key = append(m.key[:0], key...)
+		was, _, err := g.posts.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if was.kind == rowDelete {
+			continue
+		}
+		if err := g.takeBack(ctx, m, false); err != nil {
+			return err
+		}
+	}
+	return g.posts.Set(ctx, account, row{kind: rowGone})
+}
+
+// postsTable makes the table of posts, nil if they are not remembered.
+func postsTable(dedupe time.Duration) *stream.Table[row] {
+	if dedupe == 0 {
+		return nil
+	}
+	return stream.Fold(PostsTable, rowCodec{}, stream.FoldOptions{Keep: dedupe, Replay: replays * dedupe})
+}
