@@ -13,7 +13,7 @@ func buried(t *testing.T, args ...string) (data string, code int, stderr string)
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "data")
 	good := `{"id_str":"1","text":"x","entities":{"hashtags":[{"text":"Covid19","indices":[0,1]}]}}`
-	lines := []string{good, `{"id_str":"2","text":"a secret that is cut off`, "not json \x1b[31m at all", "[]", good}
+	lines := []string{good, `{"id_str":"2","text":"a secret that is cut off`, "not json \x1b[31m at all", "[]", strings.Replace(good, "1", "3", 1)}
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
