@@ -73,9 +73,6 @@ func (f *fleet) launch(name string, args ...string) *program {
 	return f.programs[name]
 }
 
-func (f *fleet) group() string { return f.kafka[3] }
-func (f *fleet) input() string { return f.kafka[5] }
-
 func (f *fleet) state(name string) string { return filepath.Join(f.dir, name) }
 
 func (f *fleet) process(n int) *program {
