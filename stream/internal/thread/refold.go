@@ -296,12 +296,15 @@ func (t *Thread) rest(c *copying, fold *refold) {
 	}
 }
 
-// extend lets a refold go on to a new limit.
+// extend lets a refold go on to a new limit. One that has come to the old one is
+// not read any more, or is read from behind it on: what it was given of that, it
+// has not taken.
 func (t *Thread) extend(c *copying, fold *refold, limit int64) {
+	stopped := fold.next >= fold.limit
 	fold.limit = max(fold.limit, limit)
 	c.target = fold.limit
 	c.extent.Stable, c.extent.End = fold.limit, fold.limit
-	if fold.idle && fold.next < fold.limit {
+	if stopped && fold.next < fold.limit {
 		fold.idle = false
 		t.restores.Seek(c.changelog, fold.next)
 	}
