@@ -153,6 +153,9 @@ func (i *Instance) take(c log.Claim) error {
 	}
 	first := !i.claimed
 	i.claimed = true
+	if first && i.cfg.Join.InstanceID != "" && !complete(&order) {
+		i.grew = true // it may have waited for what only this life knows
+	}
 	if first && i.cfg.Join.InstanceID != "" && !i.near(order.Tasks) {
 		i.refuse(c)
 		return nil
@@ -195,6 +198,17 @@ func (i *Instance) decline(o *assign.Order) error {
 		}
 	}
 	return nil
+}
+
+// complete tells whether an order's plan has given all tasks to somebody. One
+// that has not waits for reports: for one of a static instance in vain, if it
+// has stepped into the claim of its life before, whose report it is.
+func complete(o *assign.Order) bool {
+	given := 0
+	for _, h := range o.Hosts {
+		given += len(h.Tasks)
+	}
+	return given == len(assign.Tasks(o.Partitions))
 }
 
 // near tells whether the tables of all these tasks are here, and lack little.
