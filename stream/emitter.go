@@ -65,9 +65,9 @@ type EmitterOptions struct {
 // over. Whoever resumes at the last committed cursor repeats and misses
 // nothing.
 //
-// Keys belong to partitions by their hash over as many as the topic has when the
-// emitter is made. Partitions that are added later are used from the next
-// emitter on, and then the same key may lie in another one.
+// Keys belong to partitions by their hash over as many as the topic has. When
+// partitions are added, a running emitter learns of them within seconds: batches
+// begun from then on use them, and the same key may lie in another one.
 //
 // Nothing is committed unless Run runs. All methods are safe for concurrent
 // use; a [Batch] is not.
@@ -80,12 +80,11 @@ type Emitter[V any] struct {
 // emitter is the part of an Emitter that does not depend on the type of its
 // values.
 type emitter struct {
-	o          EmitterOptions
-	partitions int32
-	queue      *emitQueue
-	machine    *emitMachine
-	started    atomic.Bool
-	turns      atomic.Uint32 // for records without key
+	o       EmitterOptions
+	queue   *emitQueue
+	machine *emitMachine
+	started atomic.Bool
+	turns   atomic.Uint32 // for records without key
 }
 
 // NewEmitter makes an emitter for a topic, and creates what topics are missing.
@@ -108,10 +107,9 @@ func newEmitter(l log.Log, topic string, o EmitterOptions) (*emitter, error) {
 	}
 	q := newEmitQueue(o.MaxBytes)
 	m := newEmitterMetrics(o.Metrics, o.ID, q)
-	return &emitter{
-		o: o, partitions: partitions, queue: q,
-		machine: newEmitMachine(l, topic, &o, q, m),
-	}, nil
+	e := &emitter{o: o, queue: q, machine: newEmitMachine(l, topic, &o, q, m)}
+	e.machine.partitions.Store(partitions)
+	return e, nil
 }
 
 // prepare checks the options and fills in the defaults.
@@ -148,11 +146,11 @@ func setDefault[T comparable](field *T, value T) {
 
 // NewBatch returns an empty batch.
 func (e *Emitter[V]) NewBatch() *Batch[V] {
-	return &Batch[V]{codec: e.codec, emitter: e.core, load: &emitLoad{}, turn: e.core.turn()}
+	return &Batch[V]{codec: e.codec, emitter: e.core, load: &emitLoad{}}
 }
 
-// turn returns the partition whose turn it is to get records without key.
-func (e *emitter) turn() int32 { return int32(e.turns.Add(1) % uint32(e.partitions)) }
+// partitions is how many the topic has, as far as is known. It only grows.
+func (e *emitter) partitions() int32 { return e.machine.partitions.Load() }
 
 // Send hands over everything in b, to be committed in one transaction, and
 // leaves b empty for reuse. It blocks while too many bytes wait; a batch of
@@ -169,7 +167,7 @@ func (e *Emitter[V]) Send(ctx context.Context, b *Batch[V]) error {
 	if err != nil {
 		return e.core.wrap(err)
 	}
-	b.load, b.turn = fresh, e.core.turn()
+	b.load = fresh
 	return nil
 }
 
@@ -186,8 +184,8 @@ func (e *Emitter[V]) Emit(ctx context.Context, key string, v V) error {
 		return e.core.wrap(fmt.Errorf("encode the value of key %q: %w", key, err))
 	}
 	k, value := (*buf)[:len(key):len(key)], (*buf)[len(key):]
-	p := e.core.o.Partitioner.Of(k, e.core.partitions)
-	return e.core.wrap(e.core.queue.putRecord(ctx, e.core.o.Now().UnixMilli(), p, e.core.partitions, k, value))
+	p := e.core.o.Partitioner.Of(k, e.core.partitions())
+	return e.core.wrap(e.core.queue.putRecord(ctx, e.core.o.Now().UnixMilli(), p, k, value))
 }
 
 // Flush commits what was handed over before without waiting for the interval,

@@ -14,9 +14,12 @@ type Batch[V any] struct {
 	codec   codec.Codec[V]
 	emitter *emitter
 	load    *emitLoad
-	turn    int32           // partition of records without key
-	buf     []byte          // scratch: a value's encoding
-	headers []record.Header // scratch
+	// partitions of the topic when the first record was added: the batch keeps
+	// to them, so that what has one key lies in one partition.
+	partitions int32
+	turn       int32           // partition of records without key
+	buf        []byte          // scratch: a value's encoding
+	headers    []record.Header // scratch
 }
 
 // Add adds a record, stamped with the emitter's clock. A nil key lets the
@@ -33,25 +36,26 @@ func (b *Batch[V]) AddAt(timestamp time.Time, key []byte, v V, headers ...Header
 	}
 	partition := b.turn
 	if key != nil {
-		partition = b.emitter.o.Partitioner.Of(key, b.emitter.partitions)
+		partition = b.emitter.o.Partitioner.Of(key, b.partitions)
 	}
-	b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
+	b.load.add(timestamp.UnixMilli(), partition, key, b.buf, b.headers)
 	return nil
 }
 
-// AddAll is AddAt to every partition: for what concerns records in all of them,
-// whatever their keys.
+// AddAll is AddAt to every partition that the emitter knew of when the batch was
+// begun: for what concerns records in all of them, whatever their keys.
 func (b *Batch[V]) AddAll(timestamp time.Time, key []byte, v V, headers ...Header) error {
 	if err := b.encode(key, v, headers); err != nil {
 		return err
 	}
-	for partition := range b.emitter.partitions {
-		b.load.add(timestamp.UnixMilli(), partition, b.emitter.partitions, key, b.buf, b.headers)
+	for partition := range b.partitions {
+		b.load.add(timestamp.UnixMilli(), partition, key, b.buf, b.headers)
 	}
 	return nil
 }
 
-// encode leaves the value and the headers in the batch's scratch.
+// encode leaves the value and the headers in the batch's scratch, and begins
+// the batch with its first record.
 func (b *Batch[V]) encode(key []byte, v V, headers []Header) (err error) {
 	if b.buf, err = b.codec.Append(b.buf[:0], v); err != nil {
 		return fmt.Errorf("emitter %s: encode the value of key %q: %w", b.emitter.o.ID, key, err)
@@ -59,6 +63,10 @@ func (b *Batch[V]) encode(key []byte, v V, headers []Header) (err error) {
 	b.headers = b.headers[:0]
 	for _, h := range headers {
 		b.headers = append(b.headers, record.Header(h))
+	}
+	if b.load.count == 0 {
+		b.partitions = b.emitter.partitions()
+		b.turn = int32(b.emitter.turns.Add(1) % uint32(b.partitions))
 	}
 	return nil
 }
@@ -77,7 +85,7 @@ func (b *Batch[V]) Bytes() int { return b.load.bytes }
 
 // An emitLoad is what is handed over and committed in one piece.
 type emitLoad struct {
-	parts   []*record.Builder // by partition, nil where nothing was ever added
+	parts   []*record.Builder // by partition, up to the last one used; nil where nothing was ever added
 	cursors []emitCursor      // each name once
 	count   int               // of records
 	bytes   int
@@ -93,9 +101,9 @@ type emitCursor struct {
 
 func (l *emitLoad) empty() bool { return l.count == 0 && len(l.cursors) == 0 }
 
-func (l *emitLoad) add(timestamp int64, partition, partitions int32, key, value []byte, headers []record.Header) {
-	if l.parts == nil {
-		l.parts = make([]*record.Builder, partitions)
+func (l *emitLoad) add(timestamp int64, partition int32, key, value []byte, headers []record.Header) {
+	if missing := int(partition) + 1 - len(l.parts); missing > 0 {
+		l.parts = append(l.parts, make([]*record.Builder, missing)...)
 	}
 	part := l.parts[partition]
 	if part == nil {

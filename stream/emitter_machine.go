@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -36,6 +37,8 @@ type emitMachine struct {
 	cursors *cursorTable
 	metrics *emitterMetrics
 	logger  *slog.Logger
+	// partitions of the topic, for all to read. Invariant: it only grows.
+	partitions atomic.Int32
 
 	producer log.Producer  // nil: the id has to be taken over
 	reading  *cursorReader // nil: the cursors are known
@@ -45,6 +48,7 @@ type emitMachine struct {
 	sequence uint64 // of the last transaction made
 
 	last     time.Time // of the last commit's begin
+	lookAt   time.Time // when to ask for the topic's partitions
 	retryAt  time.Time
 	failures int   // in a row
 	failure  error // the last one
@@ -79,6 +83,7 @@ func (m *emitMachine) step(ctx context.Context, now time.Time) (progress bool, e
 	case m.reading != nil:
 		progress, err = m.read(ctx, now)
 	case m.flight == nil:
+		m.look(ctx, now)
 		return m.take(now), nil
 	default:
 		progress, err = true, m.commit(ctx, now)
@@ -98,10 +103,11 @@ func (m *emitMachine) wake() time.Time {
 	if m.reading != nil {
 		return m.reading.since.Add(cursorsLate)
 	}
-	if waiting, _ := m.queue.due(); waiting {
-		return m.last.Add(m.o.CommitInterval)
+	due := m.last.Add(m.o.CommitInterval)
+	if waiting, _ := m.queue.due(); waiting && (m.lookAt.IsZero() || due.Before(m.lookAt)) {
+		return due
 	}
-	return time.Time{}
+	return m.lookAt
 }
 
 // readable receives when there may be more cursors to read.
@@ -187,6 +193,29 @@ func (m *emitMachine) decide(mark string, cursors map[string][]byte) error {
 			log.ErrFenced, mark, f.mark, m.mark)
 	}
 	return nil
+}
+
+// How often the machine asks how many partitions there are, and how long it
+// waits for the answer.
+const (
+	lookEvery  = 2 * time.Second
+	lookWithin = time.Second
+)
+
+// look asks from time to time whether the topic has got more partitions. An
+// error is of no consequence: commits tell of brokers that do not answer.
+func (m *emitMachine) look(ctx context.Context, now time.Time) {
+	if now.Before(m.lookAt) {
+		return
+	}
+	m.lookAt = now.Add(lookEvery)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	counts, err := m.log.Partitions(ctx, m.topic)
+	if had, has := m.partitions.Load(), counts[m.topic]; err == nil && has > had {
+		m.partitions.Store(has)
+		m.logger.Info("partitions were added to the topic", "topic", m.topic, "had", had, "has", has)
+	}
 }
 
 // take makes a transaction of what waits, if it is time.

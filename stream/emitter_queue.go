@@ -46,7 +46,7 @@ func (q *emitQueue) put(ctx context.Context, load *emitLoad) (fresh *emitLoad, e
 
 // putRecord hands over one record: together with those before it, as long as
 // they wait, lest each becomes a record batch of its own.
-func (q *emitQueue) putRecord(ctx context.Context, timestamp int64, partition, partitions int32, key, value []byte) error {
+func (q *emitQueue) putRecord(ctx context.Context, timestamp int64, partition int32, key, value []byte) error {
 	const enough = 256 << 10 // bytes of a shared load
 	if err := q.lockRoom(ctx, len(key)+len(value)); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (q *emitQueue) putRecord(ctx context.Context, timestamp int64, partition, p
 	}
 	last := q.waiting[len(q.waiting)-1]
 	before := last.bytes
-	last.add(timestamp, partition, partitions, key, value, nil)
+	last.add(timestamp, partition, key, value, nil)
 	q.fill += last.bytes - before
 	q.bytes += last.bytes - before
 	q.mu.Unlock()

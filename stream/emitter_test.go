@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -405,5 +406,59 @@ func TestAddAllAddsToEveryPartition(t *testing.T) {
 	})
 	if err != nil || len(seen) != 3 || seen[0] != 1 || seen[1] != 1 || seen[2] != 1 {
 		t.Errorf("records by partition: %v, %v", seen, err)
+	}
+}
+
+// An emitter that runs takes up partitions that are added: a batch that was begun
+// before keeps to those that there were, the next reaches all of them, also with
+// the memory of an earlier one.
+func TestEmitterTakesUpAddedPartitions(t *testing.T) {
+	l := memoryLog(t, nil)
+	e := newTestEmitter(t, l, EmitterOptions{Partitions: 2})
+	now := noon
+	step := func() {
+		t.Helper()
+		for busy := true; busy; {
+			var err error
+			if busy, err = e.Driver().Step(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := e.NewBatch()
+	send := func() {
+		t.Helper()
+		if err := e.Send(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+		step()
+	}
+	addAll := func(v string) {
+		t.Helper()
+		if err := b.AddAll(now, []byte("k"), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addAll("first")
+	send()
+	addAll("open")
+	grow(t, l, "words", 5)
+	now = e.Driver().Wake()
+	step()
+	addAll("open")
+	send()
+	addAll("all")
+	keyed := slices.IndexFunc([]string{"a", "b", "c", "d"}, func(k string) bool { return FNV.Of([]byte(k), 5) >= 2 })
+	key := string(rune('a' + keyed))
+	if err := errors.Join(b.Add([]byte(key), "batch"), e.Emit(t.Context(), key, "emit")); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	want := map[int32][]string{0: {"first", "open", "open", "all"}, 1: {"first", "open", "open", "all"}, 2: {"all"}, 3: {"all"}, 4: {"all"}}
+	at := FNV.Of([]byte(key), 5)
+	want[at] = append([]string{"emit"}, append(want[at], "batch")...)
+	if got := words(t, l); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
