@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
@@ -68,8 +69,24 @@ func (b *beginning) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Commit(ctx, &log.Txn{Positions: positions, Claim: log.GroupClaim{Group: b.graph.Group, Generation: -1}})
+	_, err = p.Commit(ctx, &log.Txn{Writes: b.writes(positions), Positions: positions, Claim: log.GroupClaim{Group: b.graph.Group, Generation: -1}})
 	return err
+}
+
+// writes tell whoever makes a folded table again where its input begins for the
+// group: it commits other positions later.
+func (b *beginning) writes(positions map[record.Partition]int64) (writes []log.Write) {
+	for _, t := range b.graph.Tables {
+		for input, next := range positions {
+			if input.Topic != t.Fold.Input {
+				continue
+			}
+			r := &record.Builder{}
+			r.Append(0, []byte(thread.BeganKey), strconv.AppendInt(nil, next, 10))
+			writes = append(writes, log.Write{Partition: record.Partition{Topic: t.Topic, Number: input.Number}, Records: r})
+		}
+	}
+	return writes
 }
 
 // begun tells whether the group has committed anything. Tables without positions

@@ -56,7 +56,10 @@ func (g *GroupGraph) checkFolded(ctx context.Context, l *Log, s *State, t store.
 	if err != nil {
 		return "", err
 	}
-	fault, err = compareRows(table.NewAging(kept, 0, g.topology.Tables[index].Fold.Keep), want)
+	have, err := table.NewAging(kept, g.topology.Tables[index].Fold.Keep)
+	if err == nil {
+		fault, err = compareRows(have, want)
+	}
 	if closed := kept.Close(); err == nil {
 		err = closed
 	}
@@ -83,7 +86,10 @@ func (g *GroupGraph) refold(ctx context.Context, l *Log, index int, input record
 	if err != nil {
 		return nil, err
 	}
-	folded := table.NewAging(kept, 0, g.topology.Tables[index].Fold.Keep)
+	folded, err := table.NewAging(kept, g.topology.Tables[index].Fold.Keep)
+	if err != nil {
+		return nil, err
+	}
 	at := slices.IndexFunc(g.sources, func(s source) bool { return s.topic == input.Topic })
 	t := task.Refold(assign.Task{Partition: input.Number}, task.Source{Partition: input, Handler: g.sources[at].Handler, Folded: folded}, index)
 	err = readPartition(ctx, l, input, PartitionInfo{Start: from, Stable: to, End: to}, func(r Record) error {

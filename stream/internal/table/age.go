@@ -30,23 +30,35 @@ type age struct {
 	buf     []byte
 	swept   []byte // the key at which the next sweep begins; of whoever commits
 	minimum int    // rows that a sweep looks at, at least
+	filter  filter // of the keys that the store has, or will have
 }
 
 const stampLen = 8
 
 // NewAging returns a table whose rows live for keep, at the stream time of its
-// checkpoint. What else it says is New's.
-func NewAging(kept store.Table, cacheBytes int, keep time.Duration) *Table {
-	t := New(kept, cacheBytes)
-	t.age = &age{keep: keep.Milliseconds(), now: kept.Checkpoint().Stream, minimum: 64}
-	return t
+// checkpoint. It reads all of them to know which there are.
+func NewAging(kept store.Table, keep time.Duration) (*Table, error) {
+	t := New(kept, 0)
+	a := &age{keep: keep.Milliseconds(), now: kept.Checkpoint().Stream, minimum: 64}
+	err := kept.Scan(nil, func(key, row []byte) bool {
+		if a.lives(row, a.now) {
+			a.filter.add(str(key), a.now) // not when it was set: they come in no order
+		}
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read table %s: %w", kept.Changelog().Topic, err)
+	}
+	t.age = a
+	return t, nil
 }
 
 // Reach moves the stream time of an aging table on to a record's timestamp, in
 // Unix milliseconds, unless it is there already.
 func (t *Table) Reach(timestamp int64) {
-	if t.age != nil {
-		t.age.now = max(t.age.now, timestamp)
+	if t.age != nil && timestamp > t.age.now {
+		t.age.now = timestamp
+		t.age.filter.forget(timestamp - t.age.keep)
 	}
 }
 

@@ -57,7 +57,7 @@ func (t *Table) find(key string) (value []byte, ok bool, err error) {
 	if value, ok = t.cache.get(key); ok {
 		return value, true, nil
 	}
-	if t.cache.complete {
+	if t.cache.complete || t.age != nil && !t.age.filter.may(key, t.age.now-t.age.keep) {
 		return nil, false, nil
 	}
 	value, ok, err = t.kept.Get(nil, []byte(key))
@@ -75,6 +75,7 @@ func (t *Table) find(key string) (value []byte, ok bool, err error) {
 func (t *Table) Set(key string, value []byte, timestamp int64) {
 	if t.age != nil && value != nil {
 		value = t.age.stamped(value)
+		t.age.filter.add(key, t.age.now)
 	}
 	t.open.set(key, value, timestamp)
 }

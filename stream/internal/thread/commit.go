@@ -102,7 +102,6 @@ func (n *interval) add(r *run) {
 		if at := r.foldedFrom(i); at >= 0 {
 			// Its position has to follow the group's, also over records that left
 			// nothing: what is behind the group may be gone from the input.
-			n.addBeginning(r, i, at)
 			if next := p.next[at]; stage.Len() > 0 || next != r.kept[i].Checkpoint().Next {
 				n.changed = append(n.changed, changed{table: tab, write: -1, next: next})
 			}

@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tagtide/tagtide/stream/internal/assign"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/record"
 	"github.com/tagtide/tagtide/stream/internal/store"
 	"github.com/tagtide/tagtide/stream/internal/table"
 	"github.com/tagtide/tagtide/stream/internal/task"
+	"github.com/tagtide/tagtide/stream/internal/topology"
 )
 
 // A refold makes a folded table from its input again: it steps the records once
@@ -33,16 +35,21 @@ import (
 // KTables), but only where the table is the topic; here it may be anything that
 // a step makes of it.
 type refold struct {
-	tab   *table.Table
-	kept  store.Table
-	task  *task.Task
-	from  int64 // where it began
+	kept   store.Table
+	about  topology.Fold
+	index  int // of the table in the topology
+	id     assign.Task
+	source task.Source
+
+	tab   *table.Table // from the end of the job that looks where to begin
+	task  *task.Task   // likewise
+	from  int64        // where it began
 	next  int64 // position behind all that was stepped
 	given int64 // position of the last Change
 	limit int64
 	idle  bool // not read: it is at its limit
 
-	lost    bool  // where to begin is not known yet
+	lost    bool  // where to begin is not known yet, nor what is there
 	found   bool  // written by the job that looks for it
 	begin   int64 // likewise
 	retryAt time.Time
@@ -52,17 +59,22 @@ type refold struct {
 func (f *refold) Next() int64 { return f.next }
 
 // Len implements follower.
-func (f *refold) Len() int { return f.tab.Len() }
+func (f *refold) Len() int {
+	if f.lost {
+		return 0
+	}
+	return f.tab.Len()
+}
 
 // Full implements follower.
 func (f *refold) Full() bool {
-	return f.tab.Len() >= table.ChunkKeys || f.tab.Bytes() >= table.ChunkBytes
+	return !f.lost && (f.tab.Len() >= table.ChunkKeys || f.tab.Bytes() >= table.ChunkBytes)
 }
 
 // Applied implements follower.
 func (f *refold) Applied() int64 {
 	kept := f.kept.Checkpoint().Next
-	if f.tab.Len() == 0 && kept >= f.given {
+	if f.Len() == 0 && kept >= f.given {
 		return f.next
 	}
 	return max(kept, f.from)
@@ -102,6 +114,14 @@ func (f *refold) Change(now time.Time) store.Change {
 	return f.tab.Change(f.next, now)
 }
 
+// done returns the table, at the end.
+func (f *refold) done() *table.Table {
+	if f.tab.Sealed() {
+		f.tab.Applied()
+	}
+	return f.tab
+}
+
 // Sweep implements follower.
 func (f *refold) Sweep(c *store.Change) error { return f.tab.Sweep(c) }
 
@@ -128,22 +148,17 @@ func (t *Thread) foldable(r *run, tab int, extent log.Range) log.Range {
 	return log.Range{Start: min(extent.Start, limit), Stable: limit, End: limit}
 }
 
-// startRefold begins to fold a table's input again: where its checkpoint is, or,
-// if it has none, where the search for it says.
+// startRefold begins to fold a table's input again. Where is found out by a job.
 func (t *Thread) startRefold(r *run, tab int, c *copying) {
-	kept := r.kept[tab]
-	aging := table.NewAging(kept, t.cfg.CacheBytes, r.tables[tab].Fold.Keep)
-	source := t.source(r, r.foldedFrom(tab))
-	source.Folded = aging
-	fold := &refold{tab: aging, kept: kept, task: task.Refold(r.id, source, tab), from: c.from, next: c.from, limit: c.target}
-	c.follower, c.replay = fold, r.tables[tab].Fold.Replay
-	if fold.lost = kept.Checkpoint().Next == 0 && c.from < c.target; !fold.lost {
-		t.restores.Seek(c.changelog, c.from)
+	c.follower = &refold{
+		kept: r.kept[tab], about: r.tables[tab].Fold, index: tab, id: r.id, source: t.source(r, r.foldedFrom(tab)),
+		from: c.from, next: c.from, limit: c.target, lost: true,
 	}
 }
 
-// located tells whether a copy knows where to begin. If not, it goes on looking.
-func (t *Thread) located(c *copying, now time.Time) bool {
+// located tells whether a copy knows where to begin. If not, it goes on looking,
+// a standby only when the group has begun.
+func (t *Thread) located(r *run, c *copying, now time.Time) bool {
 	fold, ok := c.follower.(*refold)
 	switch {
 	case !ok || !fold.lost:
@@ -154,26 +169,41 @@ func (t *Thread) located(c *copying, now time.Time) bool {
 		fold.from, c.from = fold.next, fold.next
 		t.restores.Seek(c.changelog, fold.next)
 		return true
-	case now.Before(fold.retryAt):
+	case now.Before(fold.retryAt), r.standby && fold.limit == 0:
 		return false
 	}
 	fold.retryAt = now.Add(retryPause)
 	c.job = &Job{}
-	limit, input, replay, beginnings := fold.limit, c.changelog, c.replay, fold.kept.Changelog()
+	limit := fold.limit // of now: it may move on meanwhile
 	t.cfg.Runner.Go("locate", c.job, func(ctx context.Context) error {
-		begin, err := t.locateReplay(ctx, input, limit, replay)
-		if err == nil {
-			var began int64
-			began, err = t.began(ctx, beginnings)
-			begin = max(begin, began)
-		}
+		err := t.load(ctx, fold, c.changelog, limit)
 		if errors.Is(err, log.ErrUnavailable) {
-			return nil // it will be looked for again
+			return nil // it will be tried again
 		}
-		fold.begin, fold.found = begin, err == nil
+		fold.found = err == nil
 		return err
 	})
 	return false
+}
+
+// load reads what is there of a table, and finds where to begin: at its
+// checkpoint, or, if it has none, where the topology says. It blocks.
+func (t *Thread) load(ctx context.Context, fold *refold, input record.Partition, limit int64) (err error) {
+	if fold.tab, err = table.NewAging(fold.kept, fold.about.Keep); err != nil {
+		return err
+	}
+	fold.source.Folded = fold.tab
+	fold.task = task.Refold(fold.id, fold.source, fold.index)
+	fold.begin = fold.from
+	if fold.kept.Checkpoint().Next > 0 || fold.from >= limit {
+		return nil
+	}
+	if fold.begin, err = t.locateReplay(ctx, input, limit, fold.about.Replay); err != nil {
+		return err
+	}
+	began, err := t.began(ctx, fold.kept.Changelog())
+	fold.begin = max(fold.begin, began)
+	return err
 }
 
 // locateReplay finds the first record that is not older than replay, back from
@@ -207,20 +237,11 @@ func (t *Thread) locateReplay(ctx context.Context, p record.Partition, limit int
 	return first(low - replay.Milliseconds())
 }
 
-// beganKey is the key of the record that tells where the group has begun to
-// handle an input, in decimal. It stands in the topic of the table that is folded
-// from the input, in the partition with the input's number.
-const beganKey = "began"
-
-// addBeginning adds where the group begins to its first commit of an input.
-func (n *interval) addBeginning(r *run, tab, source int) {
-	if r.committed[source] >= 0 {
-		return
-	}
-	b := &record.Builder{}
-	b.Append(0, []byte(beganKey), strconv.AppendInt(nil, r.prepared.positions[source], 10))
-	n.txn.Writes = append(n.txn.Writes, log.Write{Partition: r.kept[tab].Changelog(), Records: b})
-}
+// BeganKey is the key of the record that tells where a group has begun to handle
+// an input, in decimal, if that is not with the oldest record. It stands in the
+// topic of the table that is folded from the input, in the partition with the
+// input's number.
+const BeganKey = "began"
 
 // patience is how long a job waits to read something that is there.
 const patience = 2 * time.Second
@@ -267,7 +288,7 @@ func lastBeginning(f log.Fetched, earlier int64) (began int64, err error) {
 	for _, b := range f.Batches {
 		r := b.Reader()
 		for r.Next() {
-			if rec := r.Record(); string(rec.Key) == beganKey {
+			if rec := r.Record(); string(rec.Key) == BeganKey {
 				if began, err = strconv.ParseInt(string(rec.Value), 10, 64); err != nil {
 					return 0, fmt.Errorf("%s partition %d offset %d does not tell where the group has begun: %w", f.Partition.Topic, f.Partition.Number, rec.Offset, err)
 				}
@@ -300,7 +321,7 @@ func (t *Thread) rest(c *copying, fold *refold) {
 // not read any more, or is read from behind it on: what it was given of that, it
 // has not taken.
 func (t *Thread) extend(c *copying, fold *refold, limit int64) {
-	stopped := fold.next >= fold.limit
+	stopped := fold.next >= fold.limit && !fold.lost
 	fold.limit = max(fold.limit, limit)
 	c.target = fold.limit
 	c.extent.Stable, c.extent.End = fold.limit, fold.limit
@@ -397,7 +418,7 @@ func (t *Thread) extendAll(committed map[record.Partition]int64) {
 	for _, r := range t.runs {
 		for _, c := range r.copies {
 			fold, folds := c.follower.(*refold)
-			if limit, known := committed[c.changelog]; folds && known && r.standby && !fold.lost {
+			if limit, known := committed[c.changelog]; folds && known && r.standby {
 				t.extend(c, fold, limit)
 			}
 		}

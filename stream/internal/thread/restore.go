@@ -22,9 +22,8 @@ type copying struct {
 	from      int64 // where it began
 	target    int64 // a restore is done at this position, whatever record stands there
 	forever   bool
-	replay    time.Duration // of a folded table: how much of its input makes it anew
-	job       *Job          // of the apply under way, or of what looks for the beginning
-	paused    bool          // not read: a chunk is full, and cannot be applied yet
+	job       *Job // of the apply under way, or of what looks for the beginning
+	paused    bool // not read: a chunk is full, and cannot be applied yet
 
 	extent log.Range // when last read
 	read   time.Time // when that was
@@ -235,6 +234,9 @@ func (t *Thread) endRestore(r *run) {
 			continue
 		}
 		t.restores.Drop(c.changelog)
+		if fold, folds := c.follower.(*refold); folds {
+			r.folded = append(r.folded, fold)
+		}
 	}
 	r.copies = kept
 }
@@ -251,7 +253,7 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 		}
 		c.job, busy = nil, true
 	}
-	if !t.located(c, now) {
+	if !t.located(r, c, now) {
 		return busy, false, nil
 	}
 	t.resume(c)

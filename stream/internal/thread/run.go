@@ -55,6 +55,7 @@ type run struct {
 	waits    time.Time // since when the log does not tell where to begin, or since that was last told of
 	began    time.Time // to restore
 
+	folded []*refold  // that have come to their limits
 	copies []*copying // tables being restored, and joined ones that are followed for ever
 	task   *task.Task // from Restoring's end on
 	queues []queue    // by source: fetched and not stepped
@@ -353,12 +354,14 @@ func (t *Thread) start(r *run) {
 		if t.cfg.Topology.Tables[i].Owned {
 			cache = t.cfg.CacheBytes
 		}
-		if keep := t.cfg.Topology.Tables[i].Fold.Keep; keep > 0 {
-			tables[i] = table.NewAging(kept, cache, keep)
-		} else {
+		if r.tables[i].Fold.Input == "" {
 			tables[i] = table.New(kept, cache)
 		}
 	}
+	for _, fold := range r.folded { // as it is: it knows what is there
+		tables[fold.index] = fold.done()
+	}
+	r.folded = nil
 	var sources []task.Source
 	for i := range r.sources {
 		sources = append(sources, t.source(r, i))

@@ -70,7 +70,7 @@ func (t *Thread) keepUp(r *run, c *copying, now time.Time) (busy bool, err error
 		}
 		c.job, busy = nil, true
 	}
-	if !t.located(c, now) {
+	if !t.located(r, c, now) {
 		return busy, nil
 	}
 	if fold, folds := c.follower.(*refold); folds {

@@ -55,9 +55,9 @@ type Table struct {
 
 // A Fold makes an owned table one that has no changelog: its rows are what the
 // step of one input makes of that input's records, and so can be made again
-// from them. The table's own topic has one record for each partition, ever: from
-// which position on the group has handled the input. The zero value is a table
-// with a changelog.
+// from them. The table's own topic has at most one record for each partition,
+// ever: where the group has begun to handle the input, if that is not with the
+// oldest record. The zero value is a table with a changelog.
 type Fold struct {
 	Input string // the topic; "" if the table has a changelog
 	// Keep is how long a row lives since it was last set, by stream time.
