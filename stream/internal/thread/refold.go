@@ -44,8 +44,8 @@ type refold struct {
 	tab   *table.Table // from the end of the job that looks where to begin
 	task  *task.Task   // likewise
 	from  int64        // where it began
-	next  int64 // position behind all that was stepped
-	given int64 // position of the last Change
+	next  int64        // position behind all that was stepped
+	given int64        // position of the last Change
 	limit int64
 	idle  bool // not read: it is at its limit
 
