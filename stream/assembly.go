@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	if err := samePartitions(l, state.tables, &g.topology, all); err != nil {
 		return nil, err
 	}
+	warnOfRetention(&g.topology, all, o.Logger)
 	topics := thread.NewTopics(all)
 	a := &assembly{graph: g, beginning: &beginning{log: l, graph: &g.topology, start: thread.Start(o.Start), topics: topics}}
 	program := g.program(o.OnFailure)
@@ -176,4 +178,16 @@ func groupTasks(t *topology.Topology, topics map[string]log.Topic) ([]assign.Tas
 func countTasks(t *topology.Topology, topics map[string]log.Topic) int {
 	tasks, _ := groupTasks(t, topics) // checked where the tasks are used
 	return max(1, len(tasks))
+}
+
+// warnOfRetention tells of inputs that do not keep their records for as long as
+// a table that is folded from them remembers: lost, it could not be made again.
+func warnOfRetention(t *topology.Topology, topics map[string]log.Topic, logger *slog.Logger) {
+	for _, tab := range t.Tables {
+		input := topics[tab.Fold.Input]
+		if keeps := input.Retention; tab.Fold.Input != "" && keeps > 0 && keeps < tab.Fold.Keep {
+			logger.Warn("the input keeps its records for less time than a table that is made of it remembers: where that table is lost, or goes to another machine, it will not know of all that was handled",
+				"input", input.Name, "retention", keeps, "table", tab.Topic, "remembers", tab.Fold.Keep)
+		}
+	}
 }

@@ -12,8 +12,10 @@ func (v *View) register(r prometheus.Registerer) error {
 		name, help string
 		value      func(Totals) int64
 	}{
-		{"posts_total", "Posts counted.", func(t Totals) int64 { return t.Posts }},
-		{"uses_total", "Hashtags counted, each once a post.", func(t Totals) int64 { return t.Uses }},
+		{"posts_total", "Posts counted, those that were deleted since included.", func(t Totals) int64 { return t.Posts + t.Deletes }},
+		{"duplicates_total", "Posts that came again, or after their edit or delete.", func(t Totals) int64 { return t.Duplicates }},
+		{"edits_total", "Counted posts whose hashtags an edit replaced.", func(t Totals) int64 { return t.Edits }},
+		{"deletes_total", "Counted posts that were taken back.", func(t Totals) int64 { return t.Deletes }},
 		{"skipped_total", "Posts and notices that were not counted.", func(t Totals) int64 { return t.Skipped }},
 		{"dead_letters_total", "Records that could not be decoded.", func(t Totals) int64 { return t.DeadLetters }},
 	} {
@@ -22,6 +24,11 @@ func (v *View) register(r prometheus.Registerer) error {
 		if err != nil {
 			return err
 		}
+	}
+	err := r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tagtide_uses", Help: "Sum of all counts; edits and deletes take back."},
+		func() float64 { return float64(v.index.Sum()) }))
+	if err != nil {
+		return err
 	}
 	return r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tagtide_tags", Help: "Hashtags with a count above 0."},
 		func() float64 { return float64(v.index.Len()) }))

@@ -67,7 +67,7 @@ func TestDemoServesMovingCountsAndMetrics(t *testing.T) {
 	for _, name := range []string{
 		"tagtide_build_info", "tagtide_processor_records_total", "tagtide_processor_partition_lag", "tagtide_processor_task_state",
 		"tagtide_processor_commit_duration_seconds", "tagtide_view_lag", "tagtide_view_ready", "tagtide_http_requests_total",
-		"tagtide_source_events_total", "tagtide_posts_total", "tagtide_uses_total", "tagtide_dead_letters_total",
+		"tagtide_source_events_total", "tagtide_posts_total", "tagtide_uses", "tagtide_dead_letters_total",
 	} {
 		if families[name] == nil {
 			t.Errorf("no metric %s", name)
