@@ -182,7 +182,8 @@ func (l *Log) forgetPositions(ctx context.Context, t log.Topic) error {
 }
 
 // OpenTransactions implements [log.Log]. Transactions whose end is decided are
-// not open, though their markers may not be written yet. Positions that a
+// not open, though their markers may not be written yet; but those that hang
+// are, because nobody will write them. Positions that a
 // transaction holds are not among its partitions.
 func (l *Log) OpenTransactions(ctx context.Context) ([]log.OpenTransaction, error) {
 	var mu sync.Mutex
@@ -196,8 +197,15 @@ func (l *Log) OpenTransactions(ctx context.Context) ([]log.OpenTransaction, erro
 		}
 		return err
 	})
+	var hanging map[string]log.OpenTransaction
+	if err == nil {
+		hanging, err = l.cluster.hanging(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open transactions: %w", err)
+	}
+	for id, t := range hanging {
+		open[id] = t
 	}
 	all := make([]log.OpenTransaction, 0, len(open))
 	for _, t := range open {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -32,10 +33,8 @@ type producer struct {
 	unlink func() bool
 }
 
-// Producer implements [log.Log]. It asks for a new epoch whoever had the old
-// one (producer id -1), and goes on asking until ctx ends or the transaction
-// of the one before has ended. A request whose answer was lost is sent again:
-// the worst that comes of it is one epoch more.
+// Producer implements [log.Log]. It goes on until ctx ends or the transaction
+// of the one before has ended, in all partitions.
 func (l *Log) Producer(ctx context.Context, transactionalID string) (log.Producer, error) {
 	if transactionalID == "" {
 		return nil, errors.New("producer: the transactional id is empty")
@@ -49,40 +48,46 @@ func (l *Log) Producer(ctx context.Context, transactionalID string) (log.Produce
 		p.links.close()
 		l.work.Done()
 	})
-	if err := p.init(ctx); err != nil {
+	if err := p.begun(ctx); err != nil {
 		_ = p.Close()
 		return nil, fmt.Errorf("producer %q: %w", transactionalID, err)
 	}
 	return p, nil
 }
 
-func (p *producer) init(ctx context.Context) error {
+// begun takes the id over in the time that ctx and the log have.
+func (p *producer) begun(ctx context.Context) error {
 	if err := p.log.alive(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.log.life, cancel)()
-	err := p.ask(ctx, ctx, transactionCoordinator, p.id, func(b *sarama.Broker) error {
+	err := p.takeOver(ctx)
+	if p.log.life.Err() != nil {
+		return log.ErrClosed
+	}
+	return err
+}
+
+// init asks for a new epoch, whoever had the old one (producer id -1); done if
+// it was given, or else the last transaction has to end first. It may be sent
+// again where it never arrived: the worst that comes of it is one epoch more.
+func (p *producer) init(ctx context.Context, timeout time.Duration) (done bool, err error) {
+	err = p.ask(ctx, ctx, transactionCoordinator, p.id, func(b *sarama.Broker) error {
 		r, err := b.InitProducerID(&sarama.InitProducerIDRequest{
-			Version: 4, TransactionalID: &p.id, TransactionTimeout: p.log.o.TransactionTimeout,
-			ProducerID: -1, ProducerEpoch: -1,
+			Version: 4, TransactionalID: &p.id, TransactionTimeout: timeout, ProducerID: -1, ProducerEpoch: -1,
 		})
 		if err != nil {
 			return err
 		}
+		if done = r.Err != sarama.ErrConcurrentTransactions; !done {
+			return nil
+		}
 		p.pid, p.epoch = r.ProducerID, r.ProducerEpoch
 		return answer(r.Err)
 	})
-	switch {
-	case p.log.life.Err() != nil:
-		return log.ErrClosed
-	case errors.Is(err, log.ErrInDoubt), errors.Is(err, log.ErrFenced):
-		// No transaction of ours can be in doubt yet, and who fenced us at
-		// this very moment is one like us.
-		return fmt.Errorf("%w: %v", log.ErrUnavailable, err)
-	}
-	return err
+	return done && err == nil, err
 }
 
 // Close implements [log.Producer].
