@@ -171,7 +171,7 @@ func TestKillNineLosesNoPostOfANetwork(t *testing.T) {
 	p := launch(t, args...)
 	same(t, "counts", lastCounted(t, p.said(`page on (http://\S+)`), posts), want)
 	p.stop()
-	again := repeats(t, "--data-dir", data)
+	again := repeats(t, "tweets", "--data-dir", data)
 	t.Logf("%d posts of %v are left; repeated: %v", posts, n.events, again)
 	for _, op := range []post.Op{post.Create, post.Update, post.Delete, post.Gone, post.Back} {
 		if again[op] == 0 {
@@ -186,14 +186,14 @@ func TestKillNineLosesNoPostOfANetwork(t *testing.T) {
 	}
 }
 
-// repeats tells how many values of the input topic came more than once, by what
+// repeats tells how many values of a topic came more than once, by what
 // they say.
-func repeats(t *testing.T, where ...string) map[post.Op]int {
+func repeats(t *testing.T, topic string, where ...string) map[post.Op]int {
 	t.Helper()
 	again, seen := map[post.Op]int{}, map[string]bool{}
 	var d post.Decoder
 	var p post.Post
-	for line := range strings.Lines(mustDo(t, append([]string{"topics", "read", "tweets"}, where...)...)) {
+	for line := range strings.Lines(mustDo(t, append([]string{"topics", "read", topic}, where...)...)) {
 		var r recordJSON
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err)
