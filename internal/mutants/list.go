@@ -112,10 +112,12 @@ var mutants = []mutant{
 	},
 	{
 		name: "standby ahead of what is committed",
-		file: "stream/internal/thread/standby.go",
-		old:  "	change, caughtUp := c.follower.Change(seen), c.follower.Next() >= c.target\n",
-		new: `	change, caughtUp := c.follower.Change(seen), c.follower.Next() >= c.target
+		file: "stream/internal/thread/restore.go",
+		old:  "	change, follower := c.follower.Change(now), c.follower\n",
+		new: `	change, follower := c.follower.Change(now), c.follower
+	if c.forever {
 		change.Checkpoint.Next = max(change.Checkpoint.Next, c.extent.End)
+	}
 `,
 	},
 	{
@@ -165,8 +167,8 @@ var mutants = []mutant{
 	{
 		name: "lag without what stands behind an open transaction",
 		file: "stream/freshness.go",
-		old:  "end.End-at)",
-		new:  "end.Stable-at)",
+		old:  "			at = end.Start\n		}\n		lag += max(0, end.End-at)\n",
+		new:  "			at = end.Start\n		}\n		lag += max(0, end.Stable-at)\n",
 	},
 	{
 		name: "refold beyond its limit",
