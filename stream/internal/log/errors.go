@@ -1,6 +1,9 @@
 package log
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors of the contract; keepers wrap them with what was tried.
 var (
@@ -18,3 +21,18 @@ var (
 	ErrInUse        = errors.New("in use by another process")
 	ErrClosed       = errors.New("closed")
 )
+
+// A TooLarge is an [ErrTooLarge] of a commit that tells which record the log
+// does not take. The caller may keep it.
+type TooLarge struct {
+	Topic string
+	Key   string
+	Size  int // of key, value and headers, as [record.Size] counts them
+}
+
+func (l *TooLarge) Error() string {
+	return fmt.Sprintf("%v: one of %d bytes for %s", ErrTooLarge, l.Size, l.Topic)
+}
+
+// Unwrap makes it an [ErrTooLarge].
+func (l *TooLarge) Unwrap() error { return ErrTooLarge }

@@ -237,6 +237,7 @@ type Producer interface {
 	//     again under the new one, if the member still owns the work.
 	//   - [ErrInDoubt]: not known. Get a new producer of the same id (which
 	//     decides it), then read positions: they tell. Nothing else does.
+	//   - [ErrTooLarge]: not committed. A [TooLarge] names the record, if it is one.
 	//   - anything else: not committed, and no transaction left open.
 	//
 	// After ErrFenced and ErrInDoubt the producer is dead.

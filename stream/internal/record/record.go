@@ -39,3 +39,13 @@ type Record struct {
 	Value     []byte
 	Headers   []Header
 }
+
+// Size is how many bytes a record's key, value and headers have together,
+// lengths and such not counted.
+func Size(key, value []byte, headers []Header) int {
+	n := len(key) + len(value)
+	for i := range headers {
+		n += len(headers[i].Key) + len(headers[i].Value)
+	}
+	return n
+}

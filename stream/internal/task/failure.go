@@ -55,11 +55,15 @@ func (u *Undecodable) Unwrap() error { return u.Err }
 
 // TooLarge is the error of a record that a step wanted to write.
 type TooLarge struct {
-	Topic string
-	Size  int
+	Topic   string
+	Size    int
+	Refused bool // by the log, whose limit is not known; else it is over [MaxRecord]
 }
 
 func (l *TooLarge) Error() string {
+	if l.Refused {
+		return fmt.Sprintf("a record of %d bytes for %s: the topic does not take it (max.message.bytes)", l.Size, l.Topic)
+	}
 	return fmt.Sprintf("a record of %d bytes for %s: at most %d are taken", l.Size, l.Topic, MaxRecord)
 }
 

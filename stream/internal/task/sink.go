@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ type Sink struct {
 	order     []record.Partition // of the builders' first use, so that a seed replays
 	combiners []Combiner         // by edge
 	touched   []*output          // in the current step
+	refused   Refused            // what is not to be emitted again; the owner of the sinks fills it
 	mute      bool               // everything goes nowhere
 	round     int32              // partition of the next record without key
 	bytes     int
@@ -51,9 +53,10 @@ type Topic struct {
 }
 
 // NewSink returns a sink for topics by name. It has one combiner per edge, nil
-// for edges that do not combine.
-func NewSink(topics map[string]Topic, combiners []Combiner) *Sink {
-	return &Sink{topics: topics, builders: map[record.Partition]*output{}, combiners: combiners}
+// for edges that do not combine. Emitting what is refused, now or later, is an
+// error; nil: nothing is.
+func NewSink(topics map[string]Topic, combiners []Combiner, refused Refused) *Sink {
+	return &Sink{topics: topics, builders: map[record.Partition]*output{}, combiners: combiners, refused: refused}
 }
 
 // Combiner returns the combiner of an edge, nil if there is none.
@@ -73,7 +76,7 @@ const MaxRecord = 8 << 20
 // CheckSize returns an error if a record for a topic is larger than MaxRecord.
 func CheckSize(topic string, size int) error {
 	if size > MaxRecord {
-		return &TooLarge{topic, size}
+		return &TooLarge{Topic: topic, Size: size}
 	}
 	return nil
 }
@@ -81,16 +84,29 @@ func CheckSize(topic string, size int) error {
 // sizeOf is the size that MaxRecord bounds.
 func sizeOf(key, value []byte, headers []record.Header) int {
 	const overhead = 10 // of a header's lengths
-	n := len(key) + len(value)
-	for i := range headers {
-		n += len(headers[i].Key) + len(headers[i].Value) + overhead
-	}
-	return n
+	return record.Size(key, value, headers) + overhead*len(headers)
+}
+
+// Refused are records that the log did not take, though no larger than
+// [MaxRecord]: topics of others may be set to take less, and compression makes
+// it impossible to say how much. A record is known again by its topic, its key
+// and its size.
+type Refused map[Emission]bool
+
+// An Emission is a record that a step wants to write.
+type Emission struct {
+	Topic, Key string
+	Size       int // as [record.Size] counts it
+}
+
+// refuses tells whether the log did not take such a record.
+func (s *Sink) refuses(topic string, key, value []byte, headers []record.Header) bool {
+	return len(s.refused) > 0 && s.refused[Emission{topic, string(key), record.Size(key, value, headers)}]
 }
 
 // Emit appends a record to the partition of its key; a nil key goes to the
-// partitions in turn. All bytes are copied. A record over [MaxRecord] is an
-// error, and one for a topic that the group does not know a [Fatal] one.
+// partitions in turn. All bytes are copied. A record over [MaxRecord], or that
+// the log has refused, is an error, and one for a topic that the group does not know a [Fatal] one.
 func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []record.Header) error {
 	if s.mute {
 		return nil
@@ -101,6 +117,9 @@ func (s *Sink) Emit(topic string, key, value []byte, timestamp int64, headers []
 	}
 	if err := CheckSize(topic, sizeOf(key, value, headers)); err != nil {
 		return err
+	}
+	if s.refuses(topic, key, value, headers) {
+		return &TooLarge{Topic: topic, Size: record.Size(key, value, headers), Refused: true}
 	}
 	p := record.Partition{Topic: topic}
 	if key != nil {
@@ -143,7 +162,8 @@ const (
 // dead appends a record that could not be handled, with its bytes as they are
 // and headers that say where it lies and what was wrong. The record's own
 // headers follow, so that it can be replayed. Of a record that would be over
-// MaxRecord so, headers "dropped" name what was left out.
+// MaxRecord so, or that the log refused so, headers "dropped" name what was left
+// out.
 func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause error) error {
 	about := []record.Header{
 		{Key: HeaderTopic, Value: []byte(from.Topic)},
@@ -151,7 +171,11 @@ func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause
 		{Key: HeaderOffset, Value: strconv.AppendInt(nil, r.Offset, 10)},
 		{Key: HeaderError, Value: []byte(Brief(cause))},
 	}
+	// It is the last of ours, and stands for itself where a topic is set to have
+	// its records stamped by the broker.
+	stamp := record.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, r.Timestamp, 10)}
 	key, value, own := r.Key, r.Value, r.Headers
+	headers := func() []record.Header { return slices.Concat(about, []record.Header{stamp}, own) }
 	const room = 4 << 10 // for what about has and gets, and the log may add
 	for _, drop := range []struct {
 		what string
@@ -161,16 +185,13 @@ func (s *Sink) dead(topic string, from record.Partition, r *record.Record, cause
 		{"headers", func() { own = nil }},
 		{"key", func() { key = nil }},
 	} {
-		if sizeOf(key, value, own)+room <= MaxRecord {
+		if sizeOf(key, value, own)+room <= MaxRecord && !s.refuses(topic, key, value, headers()) {
 			break
 		}
 		drop.do()
 		about = append(about, record.Header{Key: HeaderDropped, Value: []byte(drop.what)})
 	}
-	// It is the last of ours, and stands for itself where a topic is set to have
-	// its records stamped by the broker.
-	about = append(about, record.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, r.Timestamp, 10)})
-	return s.Emit(topic, key, value, r.Timestamp, append(about, own...))
+	return s.Emit(topic, key, value, r.Timestamp, headers())
 }
 
 // maxErrorText is how much of an error a dead letter or a line of the log has.

@@ -41,7 +41,7 @@ func header(r record.Record, key string) string {
 
 // newTask is a task of one source that emits to topics "out" and "dead".
 func newTask(step Step) (*Task, *Sink) {
-	sink := NewSink(map[string]Topic{"out": {Partitions: 2}, "dead": {Partitions: 1}}, nil)
+	sink := NewSink(map[string]Topic{"out": {Partitions: 2}, "dead": {Partitions: 1}}, nil, nil)
 	source := Source{Partition: record.Partition{Topic: "in"}, Handler: Handler{Step: step}}
 	return New(assign.Task{}, []Source{source}, nil, Failure{Topic: "dead"}, sink), sink
 }

@@ -187,6 +187,9 @@ func (t *Thread) decide(now time.Time) (bool, error) {
 	case errors.Is(err, log.ErrFenced) || errors.Is(err, log.ErrInDoubt):
 		t.cfg.Logger.Warn("commit lost, going back to what is committed", "error", err)
 		t.recover(now)
+	case t.refuse(err, now):
+		t.cfg.Logger.Warn("a topic does not take a record: going back to what is committed, to set aside what it was made of", "error", err)
+		t.giveUp()
 	default:
 		return false, fmt.Errorf("commit: %w", err)
 	}
@@ -222,19 +225,47 @@ func (t *Thread) settle(n *interval, now time.Time) {
 	n.sink.Reset()
 	t.spare, t.committing, t.lastCommit = n.sink, nil, n.since
 	t.count.commits++
+	if now.Sub(t.refusedAt) >= refusedFor {
+		clear(t.refused)
+	}
 	t.purger.committed(t, n)
+}
+
+// refusedFor is how long it is remembered what records a topic does not take:
+// longer than it takes to be there again, and no longer, because settings change.
+const refusedFor = 30 * time.Second
+
+// refuse notes the record that was too large for its topic, if that is why a
+// commit was refused, so that the step that writes it fails. If it was noted
+// before, no step writes it, but we do, to a changelog or a combined loop; then
+// there is nobody whose policy it could be.
+func (t *Thread) refuse(err error, now time.Time) bool {
+	var large *log.TooLarge
+	if !errors.As(err, &large) {
+		return false
+	}
+	e := task.Emission{Topic: large.Topic, Key: large.Key, Size: large.Size}
+	if t.refused[e] {
+		return false
+	}
+	t.refused[e], t.refusedAt = true, now
+	return true
 }
 
 // recover is the crash path without the crash: drop both intervals, get a new
 // producer, begin every task at what is committed.
 func (t *Thread) recover(now time.Time) {
-	n := t.committing
-	t.committing, t.spare = nil, n.sink
-	t.count.dropped++
-	t.drop()
+	t.giveUp()
 	_ = t.producer.Close() // it is dead already
 	t.producer = nil
 	t.retryAt = now
+}
+
+// giveUp drops both intervals and begins every task at what is committed.
+func (t *Thread) giveUp() {
+	t.spare, t.committing = t.committing.sink, nil
+	t.count.dropped++
+	t.drop()
 }
 
 // drop forgets everything that is not committed. No transaction may be under way.

@@ -32,6 +32,9 @@
 //   - fenced or in doubt: both intervals are dropped, a new producer is made
 //     (which decides the open transaction), and every task prepares anew, as
 //     after a crash: nothing is guessed, nothing wiped;
+//   - a record too large for its topic: both intervals are dropped, every task
+//     prepares anew, and the step that writes such a record fails: what becomes
+//     of the record that it handled is a matter of policy;
 //   - anything else is returned by Step and ends the instance.
 package thread
 
@@ -142,6 +145,8 @@ type Thread struct {
 	spare      *task.Sink
 	committing *interval // n, sealed; nil if none
 	lastCommit time.Time
+	refused    task.Refused // the sinks have it
+	refusedAt  time.Time    // the last of them
 	purger     purger
 	freer      freer
 	limiter    limiter
@@ -167,7 +172,8 @@ type inbox struct {
 func New(cfg Config) *Thread {
 	t := &Thread{
 		cfg: cfg, subs: cfg.Topology.Subs(), retired: cfg.Retired,
-		inputs: cfg.Log.NewReader(log.ReaderOptions{}), restores: cfg.Log.NewReader(log.ReaderOptions{}),
+		refused: task.Refused{},
+		inputs:  cfg.Log.NewReader(log.ReaderOptions{}), restores: cfg.Log.NewReader(log.ReaderOptions{}),
 	}
 	t.sink, t.spare = t.newSink(), t.newSink()
 	t.status.Store(&Status{})
@@ -180,7 +186,7 @@ func (t *Thread) newSink() *task.Sink {
 	for name, topic := range all {
 		topics[name] = task.Topic{Partitions: topic.Partitions, Partitioner: t.cfg.Topology.Partitioner(name)}
 	}
-	return task.NewSink(topics, t.cfg.Program.Combiners())
+	return task.NewSink(topics, t.cfg.Program.Combiners(), t.refused)
 }
 
 // Ready returns channels that receive when Step may have something to do.

@@ -110,7 +110,7 @@ func (s *slabs) write(all []out, o *out, write int, records *record.Builder, lim
 			rec := r.Record()
 			n := weight(rec)
 			if n > maxRecord {
-				return nil, &tooLarge{o.at, n, 1}
+				return nil, tooLargeFor(o.at, n, rec.Key, rec.Value, rec.Headers)
 			}
 			if fresh || o.bytes+n > limit && size > limit {
 				all = o.appendTo(all)

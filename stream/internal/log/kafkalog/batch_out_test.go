@@ -88,11 +88,15 @@ func TestARecordThatIsTooLargeIsNamed(t *testing.T) {
 	b := newBench(t, brokers, Options{})
 	p := b.producer(b.log)
 	x := b.txn("small", 1)
-	x.Writes[1].Records.Append(2, nil, make([]byte, 3000))
+	x.Writes[1].Records.Append(2, []byte("key"), make([]byte, 3000), record.Header{Key: "h", Value: []byte("v")})
 	_, err := p.Commit(t.Context(), x)
 	var large *tooLarge
 	if !errors.Is(err, log.ErrTooLarge) || !errors.As(err, &large) || large.records != 1 || large.bytes < 3000 || large.at != b.at[1] {
 		t.Fatalf("got %v", err)
+	}
+	var one *log.TooLarge
+	if !errors.As(err, &one) || *one != (log.TooLarge{Topic: b.at[1].Topic, Key: "key", Size: 3005}) {
+		t.Errorf("the record is %v", one)
 	}
 	b.wants()
 	b.must(ignoreReceipt(p.Commit(t.Context(), b.txn("1", 1))))

@@ -143,6 +143,13 @@ type tooLarge struct {
 	at      record.Partition
 	bytes   int // before compression
 	records int
+	// one is the record, if the batch has no other.
+	one *log.TooLarge
+}
+
+// tooLargeFor is the error of a record that fits no batch of its topic.
+func tooLargeFor(at record.Partition, bytes int, key, value []byte, headers []record.Header) *tooLarge {
+	return &tooLarge{at, bytes, 1, &log.TooLarge{Topic: at.Topic, Key: string(key), Size: record.Size(key, value, headers)}}
 }
 
 // divisible tells whether smaller batches can be made of it.
@@ -154,5 +161,10 @@ func (e *tooLarge) Error() string {
 		log.ErrTooLarge, e.records, e.bytes, e.at.Topic, e.at.Number)
 }
 
-// Unwrap makes it a [log.ErrTooLarge].
-func (e *tooLarge) Unwrap() error { return log.ErrTooLarge }
+// Unwrap makes it a [log.ErrTooLarge], and a [log.TooLarge] if it is one record.
+func (e *tooLarge) Unwrap() error {
+	if e.one != nil {
+		return e.one
+	}
+	return log.ErrTooLarge
+}

@@ -219,7 +219,20 @@ func (s *sent) verdict(behind bool) error {
 		k == sarama.ErrUnknownTopicOrPartition: // not here; whether it is anywhere, the next wave asks
 		return fmt.Errorf("%w: %w", log.ErrUnavailable, k)
 	case k == sarama.ErrMessageSizeTooLarge, k == sarama.ErrMessageSetSizeTooLarge:
-		return &tooLarge{s.at, s.bytes, len(s.batch.Records)}
+		return s.tooLarge()
 	}
 	return verdict(k)
+}
+
+// tooLarge says that the batch is, and which record, if it has only one.
+func (s *sent) tooLarge() error {
+	if n := len(s.batch.Records); n != 1 {
+		return &tooLarge{at: s.at, bytes: s.bytes, records: n}
+	}
+	rec := s.batch.Records[0]
+	var headers []record.Header
+	for _, h := range rec.Headers {
+		headers = append(headers, record.Header{Key: string(h.Key), Value: h.Value})
+	}
+	return tooLargeFor(s.at, s.bytes, rec.Key, rec.Value, headers)
 }
