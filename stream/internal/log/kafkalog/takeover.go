@@ -53,8 +53,8 @@ const settle = time.Second
 //
 // An outcome is told by the transaction's timeout (see told), which the
 // coordinator keeps: who is killed between two steps leaves it to the next
-// one, and a commit never becomes an abort. Whoever comes at the same time
-// takes the same steps, with the same producer id and epoch.
+// one. Whoever comes at the same time takes the same steps, with the same
+// producer id and epoch.
 func (p *producer) takeOver(ctx context.Context) error {
 	var pause pause
 	for {
@@ -115,12 +115,13 @@ func (p *producer) step(ctx context.Context) (done bool, err error) {
 
 // outcomeOf is how a transaction ended that hangs.
 //
-// Why that is what the open one was meant to end with: its producer used one
-// epoch, and the coordinator's is still that; or one more, where it aborted by
-// itself, for the timeout or a successor, because then it counts the epoch up.
-// A producer of ours ends with the first transaction whose end it is not told,
-// and a successor heals before it writes: so the transaction that hangs is the
-// last of its epoch.
+// The open one's producer used one epoch, and the coordinator's must be still
+// that; or, of an abort, one less: the coordinator counts it up where it aborts
+// by itself, for the timeout or a successor. Epochs do not tell transactions of
+// one incarnation apart. A broker that is being stopped may have skipped the
+// markers of a committed one, and taken up the next, which is then aborted: the
+// abort ends both, and so it does here. That undoes what was answered as
+// committed, but as a whole, positions and cursors with it: it is done again.
 func outcomeOf(was *sarama.TransactionState, open []opening) (commit bool, err error) {
 	epoch := int32(was.ProducerEpoch)
 	known := true
