@@ -27,11 +27,9 @@ type fetcher struct {
 	broker int32
 	hungry chan struct{} // there is room, or another partition
 
-	conn *conn
-	dec  decoder
-	idle time.Duration
-	// lost: the broker could not be reached the last time.
-	lost  bool
+	conn  *conn
+	dec   decoder
+	idle  time.Duration
 	pause backoff
 	// suspects are read one by one, because an answer for all of them could
 	// not be decoded.
@@ -71,16 +69,17 @@ func (f *fetcher) run() {
 			f.sleep(time.Hour)
 			continue
 		}
+		began := time.Now()
 		err := f.connect()
 		if err == nil {
 			err = f.fetch(p)
 		}
-		f.settle(p, err)
+		f.settle(p, began, err)
 	}
 }
 
-// settle deals with the outcome of a fetch.
-func (f *fetcher) settle(p plan, err error) {
+// settle deals with the outcome of a fetch that was begun at a time.
+func (f *fetcher) settle(p plan, began time.Time, err error) {
 	if f.reader.life.Err() != nil {
 		return
 	}
@@ -92,7 +91,7 @@ func (f *fetcher) settle(p plan, err error) {
 		err = nil
 	}
 	r := f.reader
-	f.lost = r.log.report(f.lost, err, "broker is lost: reading goes on when it, or another leader, is there",
+	r.log.report(f.broker, began, err, "broker is lost: reading goes on when it, or another leader, is there",
 		"broker is back", "broker", f.broker)
 	if err == nil {
 		f.pause = backoff{}

@@ -34,8 +34,9 @@ var _ log.Log = (*Log)(nil)
 
 // Log is a log on a Kafka cluster. See [log.Log].
 type Log struct {
-	o       Options
-	cluster *cluster
+	o        Options
+	cluster  *cluster
+	troubles troubles
 
 	// life ends when the log is closed.
 	life context.Context
@@ -55,7 +56,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("kafka options: %w", err)
 	}
-	l := &Log{o: o}
+	l := &Log{o: o, troubles: troubles{of: map[int32]trouble{}}}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.cluster = newCluster(l.life, o)
 	if err := l.cluster.open(ctx); err != nil {

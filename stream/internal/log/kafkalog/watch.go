@@ -22,13 +22,13 @@ func (r *reader) watch() {
 	var pause backoff
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	lost := false
 	for {
+		began := time.Now()
 		err := r.look()
 		if r.life.Err() != nil {
 			return
 		}
-		lost = r.log.report(lost, err, "kafka cannot be reached: reading goes on when it is back", "kafka is back")
+		r.log.report(none, began, err, "kafka cannot be reached: reading goes on when it is back", "kafka is back")
 		wait := watchEvery
 		if err != nil || r.unplaced() {
 			wait = pause.next()
@@ -48,17 +48,6 @@ func (r *reader) watch() {
 			return
 		}
 	}
-}
-
-// report logs when something begins to fail, and when it works again; not each time.
-func (l *Log) report(failing bool, err error, bad, good string, args ...any) bool {
-	switch {
-	case err != nil && !failing:
-		l.o.Logger.Warn(bad, append(args, "error", err)...)
-	case err == nil && failing:
-		l.o.Logger.Info(good, args...)
-	}
-	return err != nil
 }
 
 // unplaced tells whether a want that may be read has no fetcher.
