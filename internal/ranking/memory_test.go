@@ -3,6 +3,7 @@ package ranking
 import (
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,11 +35,15 @@ func TestMemoryOfAMillionTags(t *testing.T) {
 		x.Set(tags[at]+"x", 1+r.Int64N(4))
 	}
 	report("replaced")
-	for _, tag := range tags {
-		if _, ok := x.Get(tag); !ok {
-			tag += "x"
+	for some := range slices.Chunk(tags, 4096) {
+		var displays []Display
+		for _, tag := range some {
+			if _, ok := x.Get(tag); !ok {
+				tag += "x"
+			}
+			displays = append(displays, Display{tag, mixed(tag)})
 		}
-		x.ApplyDisplays([]Display{{tag, mixed(tag)}})
+		x.ApplyDisplays(displays)
 	}
 	report("shown with capitals")
 	runtime.KeepAlive(x)
