@@ -120,8 +120,8 @@ func (p *producer) step(ctx context.Context) (done bool, err error) {
 // by itself, for the timeout or a successor. Epochs do not tell transactions of
 // one incarnation apart. A broker that is being stopped may have skipped the
 // markers of a committed one, and taken up the next, which is then aborted: the
-// abort ends both, and so it does here. That undoes what was answered as
-// committed, but as a whole, positions and cursors with it: it is done again.
+// abort ends both, and so it does here, so that what was undone in one place
+// is undone in all that hang.
 func outcomeOf(was *sarama.TransactionState, open []opening) (commit bool, err error) {
 	epoch := int32(was.ProducerEpoch)
 	known := true
