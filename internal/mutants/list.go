@@ -165,12 +165,6 @@ var mutants = []mutant{
 		new:  "	case released || i.lost || i.grew || warm < 0:\n",
 	},
 	{
-		name: "lag without what stands behind an open transaction",
-		file: "stream/freshness.go",
-		old:  "			at = end.Start\n		}\n		lag += max(0, end.End-at)\n",
-		new:  "			at = end.Start\n		}\n		lag += max(0, end.Stable-at)\n",
-	},
-	{
 		name: "refold beyond its limit",
 		file: "stream/internal/thread/refold.go",
 		old:  "			if rec.Offset < f.next || rec.Offset >= f.limit {\n",
