@@ -68,7 +68,7 @@ func (f groupFlags) options() processor.Options {
 
 // memoryFlags say for how long posts are remembered.
 type memoryFlags struct {
-	Dedupe dedupeFlag `help:"For how long posts are remembered since they were last sent: what comes again counts once, edits and deletes are followed. off: each record counts." default:"48h" placeholder:"TIME"`
+	Dedupe dedupeFlag `help:"For how long posts are remembered since they were last sent: what comes again counts once, edits and deletes are followed. off: each record counts (default: 48h)." default:"48h" placeholder:"TIME"`
 }
 
 // dedupeFlag is a time, or off.
