@@ -48,19 +48,19 @@ var mutants = []mutant{
 	{
 		name: "in doubt taken for committed",
 		file: "stream/internal/thread/commit.go",
-		old:  "		t.recover(now)\n	default:",
-		new:  "		t.settle(n, now)\n		t.producer = nil\n	default:",
+		old:  "		t.recover(now)\n	case t.refuse(err, now):",
+		new:  "		t.settle(n, now)\n		t.producer = nil\n	case t.refuse(err, now):",
 	},
 	{
 		name: "in doubt taken for aborted, sent again",
 		file: "stream/internal/thread/commit.go",
-		old:  "		t.recover(now)\n	default:",
+		old:  "		t.recover(now)\n	case t.refuse(err, now):",
 		new: `		producer, err := t.cfg.Log.Producer(context.Background(), t.cfg.TransactionalID)
 		if err == nil {
 			t.producer = producer
 			n.retryAt = now.Add(retryPause)
 		}
-	default:`,
+	case t.refuse(err, now):`,
 	},
 	{
 		name: "a lost claim ignored",
