@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // addPartitions does what an operator does with Kafka's own tools.
 func addPartitions(t *testing.T, brokers, topic string, n int32) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 // configure changes settings of a topic.
 func configure(t *testing.T, brokers, topic string, settings ...string) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func configure(t *testing.T, brokers, topic string, settings ...string) {
 // producers do whose clocks are wrong. Each has the hashtag "clocks".
 func wrongClocks(t *testing.T, brokers, topic string, from, to int) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
