@@ -21,7 +21,11 @@ var mutants = []mutant{
 		file: "stream/internal/thread/commit.go",
 		old:  "			receipt, err = producer.Commit(ctx, &n.txn)\n",
 		new: `			early := log.Receipt{Next: make([]int64, len(n.txn.Writes))}
-			if err := t.cfg.Store.Apply(n.changes(early, at), true); err != nil {
+			changes, err := n.changes(early, at)
+			if err == nil {
+				err = t.cfg.Store.Apply(changes, true)
+			}
+			if err != nil {
 				return err
 			}
 			receipt, err = producer.Commit(ctx, &n.txn)
