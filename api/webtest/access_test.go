@@ -81,7 +81,7 @@ func TestScreenReadersFindTheirWay(t *testing.T) {
 	}
 	for _, want := range []string{`"banner" ""`, `"main" ""`, `"contentinfo" ""`, `"search" ""`, `"searchbox" "Hashtags that start with"`,
 		`"region" "Top ten"`, `"region" "All hashtags"`, `"navigation" "Pages"`, `"navigation" "Data"`, `"heading" "Top ten"`,
-		`"table" "Hashtags by number of uses, most used first"`, `"columnheader" "Uses"`, `"rowheader" "#covid19"`, `"link" "#covid19"`, `"button" "Pause"`} {
+		`"table" "Hashtags by number of uses, most used first"`, `"columnheader" "Uses"`, `"rowheader" "#COVID19"`, `"link" "#COVID19"`, `"button" "Pause"`} {
 		if !found[want] {
 			t.Errorf("the accessibility tree lacks %s", want)
 		}
@@ -116,7 +116,7 @@ func TestKeyboardReachesEverythingInOrder(t *testing.T) {
 	b := newTab(t)
 	b.open(lively(), "/")
 	b.expect(`!document.querySelector('#pause').hidden`)
-	for _, want := range []string{"Skip to the hashtags", "tagtide", "Pause", "Dark", "#covid19"} {
+	for _, want := range []string{"Skip to the hashtags", "tagtide", "Pause", "Dark", "#COVID19"} {
 		b.do(chromedp.KeyEvent("\t"))
 		if got := read[string](b, `document.activeElement.innerText.trim()`); got != want {
 			t.Fatalf("the tab key leads to %q, want %q", got, want)
