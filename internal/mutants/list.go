@@ -139,12 +139,6 @@ var mutants = []mutant{
 		new:  "	r.job, r.found = nil, nil\n	r.astray = true\n",
 	},
 	{
-		name: "orphans never fenced",
-		file: "stream/internal/thread/free.go",
-		old:  "		if !t.orphan(o, hosts) {\n",
-		new:  "		if t.orphan(o, hosts) || true {\n",
-	},
-	{
 		name: "assignor ignores owners",
 		file: "stream/internal/assign/assign.go",
 		old:  "				p.owner[t] = m\n",
