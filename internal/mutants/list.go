@@ -175,13 +175,6 @@ var mutants = []mutant{
 		new:  "	return first(low - replay.Milliseconds()/9)\n",
 	},
 	{
-		name: "refold goes on behind what it was not given",
-		file: "stream/internal/thread/refold.go",
-		old:  "	if stopped && fold.next < fold.limit {\n",
-		new:  "	if _ = stopped; fold.idle && fold.next < fold.limit {\n",
-		rare: 8, // in one of about 1300: the limit moves while an apply keeps the reader from resting
-	},
-	{
 		name: "checkpoint with a later stream time",
 		file: "stream/internal/table/stage.go",
 		old:  "		c.Stream = t.age.sealed\n",
