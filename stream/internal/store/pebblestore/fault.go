@@ -76,14 +76,15 @@ func isDiskError(err error) bool {
 	return (errors.As(err, &number) || errors.As(err, &path)) && !errors.Is(err, fs.ErrNotExist)
 }
 
-// listener hears of what goes wrong in the background.
-func (s *Store) listener() *pebble.EventListener {
+// listener hears of what goes wrong in the background, also while Pebble opens.
+func (s *Store) listener(o *opening) *pebble.EventListener {
 	return &pebble.EventListener{
+		FlushEnd: func(i pebble.FlushInfo) { o.flushed(i.Err) },
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			_ = s.blame(fmt.Errorf("%w: %s: %w", store.ErrDamaged, i.Path, i.Details))
 		},
 		BackgroundError: func(err error) {
-			_ = s.blame(fmt.Errorf("in the background: %w", err))
+			o.failed(err, s.blame(fmt.Errorf("in the background: %w", err)))
 		},
 	}
 }

@@ -50,10 +50,10 @@ func (o *Options) ensureDefaults() {
 // of it can be full of writes, and the rest is for blocks.
 const memTables = 3
 
-// pebble returns the options for Pebble, which borrows the lock.
-func (o *Options) pebble(lock *pebble.Lock, l *pebble.EventListener) *pebble.Options {
+// pebble returns the options for a Pebble that sees this disk, and borrows the lock.
+func (o *Options) pebble(disk vfs.FS, lock *pebble.Lock, l *pebble.EventListener) *pebble.Options {
 	po := &pebble.Options{
-		FS:            o.FS,
+		FS:            disk,
 		Lock:          lock,
 		EventListener: l,
 		Logger:        logger{o.Logger},

@@ -94,7 +94,6 @@ func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
 	if err := checkFiles(dir, o.FS); err != nil {
 		return nil, err
 	}
-	s.pebble = o.pebble(lock, s.listener())
 	if err := s.openPebble(); err != nil {
 		return nil, err
 	}
@@ -111,6 +110,20 @@ func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
 // openPebble opens Pebble. Whatever keeps Pebble from opening, and is not the
 // disk's refusal, is taken for damage: there is nothing else it could be.
 func (s *Store) openPebble() (err error) {
+	o := newOpening(s.opts.FS)
+	s.pebble = s.opts.pebble(o, s.lock, s.listener(o))
+	s.db, err = o.run(s.callPebble)
+	if o.abandoned() { // and does not give back its share of the lock
+		err = errors.Join(err, s.lock.Close())
+	}
+	if err != nil && !isDiskError(err) && !errors.Is(err, store.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	return err
+}
+
+// callPebble makes errors of Pebble's panics.
+func (s *Store) callPebble() (db *pebble.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("pebble panicked: %v", r)
@@ -118,12 +131,8 @@ func (s *Store) openPebble() (err error) {
 				err = f
 			}
 		}
-		if err != nil && !isDiskError(err) {
-			err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
-		}
 	}()
-	s.db, err = pebble.Open(s.dir, s.pebble)
-	return err
+	return pebble.Open(s.dir, s.pebble)
 }
 
 // loadFormat checks the version of the formats, and writes it into a new store.
