@@ -3,11 +3,11 @@
 // A tag is what its author wrote behind the hash sign, without the sign: "COVID19". Its key is what all
 // spellings of the tag share: "covid19". The key is
 //
-//	NFKC(casefold(NFKC(tag)))
+//	trim(NFKC(casefold(NFKC(trim(tag)))))
 //
-// that is, Unicode's compatibility caseless match: letter case, full-width and half-width forms, ligatures and
-// the order of combining marks do not tell two tags apart, diacritics do (año is not ano), and so do ZWNJ and
-// ZWJ. A key need not be a hashtag by the scanner's rules (メ～テレ has the key メ~テレ), so keys are never
+// that is, Unicode's compatibility caseless match, without what stands around a tag (see [Trim]): letter case,
+// full-width and half-width forms, ligatures and the order of combining marks do not tell two tags apart,
+// diacritics do (año is not ano), and so do ZWNJ and ZWJ. A key need not be a hashtag by the scanner's rules (メ～テレ has the key メ~テレ), so keys are never
 // validated again; whoever looks one up folds what was typed with [Key] instead.
 //
 // Which letters exist, and what they fold to, is Unicode 15's say, as in the Go release and x/text that this module

@@ -15,21 +15,53 @@ import (
 // counted, and cannot make a record key, an index entry or a URL of absurd size.
 const MaxLen = 1024
 
-// Fold appends the key of tag to dst and returns the extended slice. It appends nothing if tag is empty, if tag or
-// its key is longer than [MaxLen], or if there is a control character in it, a line's end, or an override of the
-// direction of writing: no network's own program writes those, and they would harm whoever prints the key. Each
-// byte that is not UTF-8 counts as U+FFFD.
+// Fold appends the key of tag to dst and returns the extended slice. What [Trim] takes away is no part of the key,
+// also where it shows only in the folded tag (¨ becomes a space and a mark): so a key that is folded stays as it is.
+// Fold appends nothing if no tag is left, if it or its key is longer than [MaxLen], or if there is a control
+// character in it, a line's end, or an override of the direction of writing: no network's own program writes those,
+// and they would harm whoever prints the key. Each byte that is not UTF-8 counts as U+FFFD.
 // tag is not kept and may not overlap the free capacity of dst. In steady state nothing is allocated.
 func Fold(dst, tag []byte) []byte {
+	tag = Trim(tag)
 	if len(tag) > MaxLen || isHarmful(tag) {
 		return dst
 	}
 	n := len(dst)
-	if dst = FoldText(dst, tag); len(dst)-n > MaxLen {
+	dst = FoldText(dst, tag)
+	key := Trim(dst[n:])
+	if len(key) > MaxLen {
 		return dst[:n]
 	}
-	return dst
+	return append(dst[:n], key...)
 }
+
+// Trim is the part of tag without space around it and hash signs before it: what is left between them when a program
+// or a person leaves them on. A sign behind is kept, C# is a tag, and so is one that is dressed up as an emoji (#️⃣).
+func Trim(tag []byte) []byte {
+	for {
+		tag = bytes.TrimSpace(tag)
+		width := plainSign(tag)
+		if width == 0 {
+			return tag
+		}
+		tag = tag[width:]
+	}
+}
+
+// plainSign is the length of the hash sign before tag, 0 if there is none or an emoji.
+func plainSign(tag []byte) int {
+	found, width := hashSign(tag, 0)
+	if !found && bytes.HasPrefix(tag, []byte(smallSign)) {
+		found, width = true, len(smallSign)
+	}
+	if r, _ := utf8.DecodeRune(tag[width:]); !found || r == emojiStyle || r == keycap {
+		return 0
+	}
+	return width
+}
+
+// smallSign begins no tag in a text, but folds to the sign that does.
+const smallSign = "﹟"
 
 // isHarmful reports whether tag has a character that must not be printed:
 //
@@ -103,28 +135,10 @@ func foldAlone(r rune) (folded rune, alone bool) {
 	return r, false
 }
 
-// FoldString is [Fold] from string to string.
-func FoldString(tag string) string {
+// Key is [Fold] from string to string: the key of a tag as an author wrote it or a person types it, in a search box or
+// a URL, with space and hash signs or without; empty if no tag is left. The key of a key is the key itself.
+func Key(tag string) string {
 	return string(Fold(make([]byte, 0, 64), []byte(tag)))
-}
-
-// Key is the key of a tag as a person types it, in a search box or a URL: space around it and one leading
-// hash sign, # or ＃, are dropped before folding. A sign dressed up as an emoji (#️⃣) is part of the tag. It is empty
-// when no tag is left.
-func Key(param string) string {
-	return string(Fold(make([]byte, 0, 64), TrimSign(bytes.TrimSpace([]byte(param)))))
-}
-
-// TrimSign is tag without the hash sign before it, if there is one that is not dressed up as an emoji.
-func TrimSign(tag []byte) []byte {
-	found, width := hashSign(tag, 0)
-	if !found {
-		return tag
-	}
-	if r, _ := utf8.DecodeRune(tag[width:]); r == emojiStyle || r == keycap {
-		return tag
-	}
-	return tag[width:]
 }
 
 // caseFold is full case folding, not lower case: straße and STRASSE are one. It is stateless.

@@ -3,6 +3,7 @@ package hashtag
 import (
 	"bytes"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -14,7 +15,7 @@ import (
 
 // slowFold is the definition.
 func slowFold(tag string) string {
-	tag = string([]rune(tag)) // each stray byte is U+FFFD
+	tag = slowTrim(string([]rune(tag))) // each stray byte is U+FFFD
 	if strings.ContainsFunc(tag, isHarmfulRune) {
 		return ""
 	}
@@ -28,7 +29,23 @@ func slowFold(tag string) string {
 			folded.WriteRune(r)
 		}
 	}
-	return norm.NFKC.String(folded.String())
+	return slowTrim(norm.NFKC.String(folded.String()))
+}
+
+var before = regexp.MustCompile(`^([#＃﹟](?:$|[^\x{FE0F}\x{20E3}]))`)
+
+func slowTrim(tag string) string {
+	for {
+		trimmed := strings.TrimSpace(tag)
+		if before.MatchString(trimmed) {
+			_, width := utf8.DecodeRuneInString(trimmed)
+			trimmed = trimmed[width:]
+		}
+		if trimmed == tag {
+			return tag
+		}
+		tag = trimmed
+	}
 }
 
 func isHarmfulRune(r rune) bool {
@@ -58,12 +75,13 @@ func TestFold(t *testing.T) {
 		"ᏣᎳᎩ":         "ᏣᎳᎩ",
 		"a\xffB":      "a\ufffdb",
 		"a\nb":        "",
-		"a\u0085":     "",
+		"a\u0085b":    "",
+		" #＃Go ":      "go",
 		"\u202Ecba":   "",
 		"a\xe2":       "a\ufffd",
 		"#️⃣Tag":      "#️⃣tag",
 	} {
-		if got := FoldString(tag); got != want {
+		if got := Key(tag); got != want {
 			t.Errorf("%q has the key %q, want %q", tag, got, want)
 		}
 	}
@@ -75,7 +93,10 @@ func TestKeyOfWhatIsTyped(t *testing.T) {
 			t.Errorf("%q has the key %q", typed, got)
 		}
 	}
-	for typed, want := range map[string]string{"": "", "#": "", "##a": "#a", "# a": " a", "#️⃣Tag": "#️⃣tag", "##️⃣Tag": "#️⃣tag", "\u200b": "\u200b"} {
+	for typed, want := range map[string]string{
+		"": "", "#": "", " # ＃\n": "", "##a": "a", "# a": "a", "＃ ﹟#\u3000a\u00a0": "a", "\u00a8a": "\u0308a",
+		"C#": "c#", "a b": "a b", "#️⃣Tag": "#️⃣tag", "##️⃣Tag": "#️⃣tag", "＃\u20e3": "#\u20e3", "\u200b": "\u200b",
+	} {
 		if got := Key(typed); got != want {
 			t.Errorf("%q has the key %q, want %q", typed, got, want)
 		}
@@ -85,7 +106,7 @@ func TestKeyOfWhatIsTyped(t *testing.T) {
 func TestFoldAppends(t *testing.T) {
 	// A mark at the start of a key does not melt into what stands before it.
 	for _, tag := range []string{"B", "\u0301b", "É"} {
-		if got, want := string(Fold([]byte("a"), []byte(tag))), "a"+FoldString(tag); got != want {
+		if got, want := string(Fold([]byte("a"), []byte(tag))), "a"+Key(tag); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -112,11 +133,11 @@ func TestFoldTwiceIsFoldOnce(t *testing.T) {
 		if !utf8.ValidRune(r) {
 			continue
 		}
-		key := FoldString(string(r))
+		key := Key(string(r))
 		if want := slowFold(string(r)); key != want {
 			t.Fatalf("%U has the key %q, want %q", r, key, want)
 		}
-		if FoldString(key) != key {
+		if Key(key) != key {
 			unstable = append(unstable, r)
 		}
 	}
@@ -135,7 +156,7 @@ func TestFoldInAnyCompany(t *testing.T) {
 		for range 1 + r.IntN(4) {
 			tag = append(tag, alone[r.IntN(len(alone))], others[r.IntN(len(others))])[:len(tag)+1+r.IntN(2)]
 		}
-		if got, want := FoldString(string(tag)), slowFold(string(tag)); got != want {
+		if got, want := Key(string(tag)), slowFold(string(tag)); got != want {
 			t.Fatalf("%q has the key %q, want %q", string(tag), got, want)
 		}
 	}
@@ -143,16 +164,18 @@ func TestFoldInAnyCompany(t *testing.T) {
 
 func FuzzFold(f *testing.F) {
 	f.Add("ＣＯＶＩＤ19 ẞ İ \u0345\u0301 \xff")
+	f.Add(" #＃ \u00a8go# \u3000")
+	f.Add("#\ufe0f﹟\u20e3")
 	f.Fuzz(func(t *testing.T, tag string) {
 		got := Fold([]byte("before"), []byte(tag))
 		want := slowFold(tag)
-		if len(tag) > MaxLen || len(want) > MaxLen {
+		if len(slowTrim(tag)) > MaxLen || len(want) > MaxLen {
 			want = ""
 		}
 		if !bytes.Equal(got, []byte("before"+want)) {
 			t.Fatalf("%q has the key %q, want %q", tag, got, want)
 		}
-		if again := FoldString(want); again != want {
+		if again := Key(want); again != want {
 			t.Fatalf("the key %q has the key %q", want, again)
 		}
 	})

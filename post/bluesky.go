@@ -277,7 +277,7 @@ func (d *Decoder) fillBluesky(e *event, p *Post) {
 // blueskyTag is the hashtag that tag says, empty if it is none. Bluesky's app marks $AAPL as one, too, and other
 // programs leave space and hash signs on.
 func blueskyTag(tag []byte) []byte {
-	tag = bytes.TrimSpace(hashtag.TrimSign(bytes.TrimSpace(tag)))
+	tag = hashtag.Trim(tag)
 	if len(tag) > maxBlueskyTag || len(tag) > 0 && tag[0] == '$' {
 		return nil
 	}

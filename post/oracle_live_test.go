@@ -358,7 +358,7 @@ func slowSpelled(t slowToot) (tags []string) {
 	for _, name := range t.tags {
 		spelled := name
 		for _, tag := range found[:min(len(found), 64)] {
-			if key := hashtag.FoldString(tag); key != "" && key == hashtag.FoldString(name) {
+			if key := hashtag.Key(tag); key != "" && key == hashtag.Key(name) {
 				spelled = tag
 				break
 			}

@@ -139,7 +139,7 @@ var (
 // slowTrack looks for each word of each phrase at each place of the text.
 func slowTrack(phrase, text, tag string) bool {
 	folded := string(hashtag.FoldText(nil, []byte(text)))
-	key := hashtag.FoldString(tag)
+	key := hashtag.Key(tag)
 	for part := range strings.SplitSeq(phrase, ",") {
 		words := strings.Fields(string(hashtag.FoldText(nil, []byte(part))))
 		all := len(words) > 0

@@ -9,7 +9,7 @@ import (
 // Use is one hashtag of one post.
 type Use struct {
 	Key      []byte // the folded tag
-	Spelling []byte // as the author spelled it where it came first
+	Spelling []byte // as the author spelled it where it came first, see hashtag.Trim
 }
 
 // Uses finds the distinct hashtags of posts. The zero value is ready; it keeps its scratch, so that in steady
@@ -35,7 +35,7 @@ func (u *Uses) Of(p *Post) []Use {
 			u.keys = u.keys[:start]
 			continue
 		}
-		u.found = append(u.found, Use{key, tag})
+		u.found = append(u.found, Use{key, hashtag.Trim(tag)})
 		if u.many != nil {
 			u.many[string(key)] = struct{}{}
 		}

@@ -70,7 +70,7 @@ func compare(key string, all []spelling.Count, row spelling.Row) (fault string) 
 		return fmt.Sprintf("%s: %v", key, err)
 	}
 	for _, c := range listed {
-		if hashtag.FoldString(c.Spelling) != key || c.Uses < 0 || rest < 0 {
+		if hashtag.Key(c.Spelling) != key || c.Uses < 0 || rest < 0 {
 			return fmt.Sprintf("%s is spelled %q in the table, which cannot be", key, row)
 		}
 	}

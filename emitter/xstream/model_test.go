@@ -106,11 +106,11 @@ func matches(operator string, p *post.Post) bool {
 		return strings.Contains(text, phrase) || strings.Contains(folded, phrase)
 	case '#':
 		for _, tag := range p.Tags {
-			if hashtag.FoldString(string(tag)) == hashtag.FoldString(name) {
+			if hashtag.Key(string(tag)) == hashtag.Key(name) {
 				return true
 			}
 		}
-		return strings.Contains(folded, hashtag.FoldString(operator))
+		return strings.Contains(folded, hashtag.Key(operator))
 	case '@', '$':
 		return strings.Contains(text, operator)
 	}
