@@ -171,8 +171,8 @@ func foldUnicode(dst, text []byte) []byte {
 // folder is the room that one fold needs beside its result. norm.Form.Append and IsNormal
 // would allocate their own each time.
 type folder struct {
-	iter             norm.Iter
-	composed, folded []byte
+	iter                      norm.Iter
+	composed, lowered, folded []byte
 }
 
 var folders = sync.Pool{New: func() any { return new(folder) }}
@@ -196,9 +196,20 @@ func (f *folder) fold(text []byte) []byte {
 		return text
 	}
 	if bytes.ContainsFunc(text, isCapitalCherokee) {
-		text = bytes.Map(smallCherokee, text)
+		text = f.small(text)
 	}
 	f.folded = slices.Grow(f.folded[:0], 3*len(text)) // no character folds to more than three times its bytes
 	n, _, _ := caseFold.Transform(f.folded[:cap(f.folded)], text, true)
 	return f.folded[:n]
+}
+
+// small is text with small Cherokee letters.
+func (f *folder) small(text []byte) []byte {
+	f.lowered = f.lowered[:0]
+	for i := 0; i < len(text); {
+		r, width := decodeRune(text, i)
+		f.lowered = utf8.AppendRune(f.lowered, smallCherokee(r))
+		i += width
+	}
+	return f.lowered
 }
