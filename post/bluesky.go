@@ -278,7 +278,7 @@ func (d *Decoder) fillBluesky(e *event, p *Post) {
 // programs leave space and hash signs on.
 func blueskyTag(tag []byte) []byte {
 	tag = hashtag.Trim(tag)
-	if len(tag) > maxBlueskyTag || len(tag) > 0 && tag[0] == '$' {
+	if len(tag) > maxBlueskyTag || bytes.HasPrefix(tag, []byte("$")) || bytes.HasPrefix(tag, []byte("＄")) {
 		return nil
 	}
 	return tag

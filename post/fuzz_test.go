@@ -36,7 +36,7 @@ func seeds(t testing.TB) [][]byte {
 		`{"stream":["user"],"event":"notification","payload":"{}"}`,
 		`{"$type":"#account","did":"did:plc:a","time":"2026-08-20T10:00:06.000006Z","account":{"active":true}}`,
 		`{"did":"did:plc:a","time_us":1787220000000006,"kind":"account","account":{"active":false,"status":"deactivated"}}`,
-		`{"payload":{"$type":"x#commit","did":"d\n","operation":"create","collection":"app.bsky.feed.post","rkey":"r","record":{"tags":[" #a ","$AAPL",7,"#️⃣b"],"facets":[{"features":[{"tag":"C","$type":"app.bsky.richtext.facet#tag"},{"$type":"app.bsky.richtext.facet#link"}]},null],"text":"#d"}},"$type":"message"}`,
+		`{"payload":{"$type":"x#commit","did":"d\n","operation":"create","collection":"app.bsky.feed.post","rkey":"r","record":{"tags":[" #a ","$AAPL",7,"#️⃣b","＃# c","＄D"],"facets":[{"features":[{"tag":"C","$type":"app.bsky.richtext.facet#tag"},{"$type":"app.bsky.richtext.facet#link"}]},null],"text":"#d"}},"$type":"message"}`,
 		`{"payload":{"$type":"x#commit","did":"d","operation":"delete","collection":"app.bsky.feed.like","rkey":"r"}}`,
 	} {
 		all = append(all, []byte(value))

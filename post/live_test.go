@@ -18,8 +18,8 @@ func TestTagsOfBluesky(t *testing.T) {
 	for record, want := range map[string][]string{
 		`{"text":"#a","facets":[` + facet("A") + `],"tags":["b","a"]}`:                               {"A", "b", "a"},
 		`{"tags":["b"],"facets":[` + facet("A") + `]}`:                                               {"A", "b"},
-		`{"facets":[` + facet("$AAPL") + `],"tags":["$TSLA"]}`:                                       {},
-		`{"facets":[` + facet("#️⃣tag") + `,` + facet("#sign") + `,` + facet(" space ") + `]}`:       {"#️⃣tag", "sign", "space"},
+		`{"facets":[` + facet("$AAPL") + `],"tags":["$TSLA","＄AAPL","#$X"]}`:                         {},
+		`{"facets":[` + facet("#️⃣tag") + `,` + facet("# ＃sign") + `,` + facet(" space ") + `]}`:     {"#️⃣tag", "sign", "space"},
 		`{"facets":[` + facet("double#rainbow") + `,` + facet("butter🦋fly") + `]}`:                   {"double#rainbow", "butter🦋fly"},
 		`{"facets":[{"features":[{"$type":"app.bsky.richtext.facet#link","uri":"x","tag":"no"}]}]}`:  {},
 		`{"facets":[{"features":[{"tag":"a","$type":"app.bsky.richtext.facet#tag"},{},7]},null,{}]}`: {"a"},

@@ -178,16 +178,16 @@ func slowRecord(all tree) (text, tags string) {
 	}
 	var kept []string
 	for _, tag := range append(marked, listed...) {
-		tag = strings.TrimSpace(tag)
-		for _, sign := range []string{"#", "＃"} {
-			if rest, found := strings.CutPrefix(tag, sign); found {
-				if !strings.HasPrefix(rest, "\uFE0F") && !strings.HasPrefix(rest, "\u20E3") {
-					tag = strings.TrimSpace(rest)
+		for stop := false; !stop; {
+			stop, tag = true, strings.TrimSpace(tag)
+			for _, sign := range []string{"#", "＃", "﹟"} {
+				rest, found := strings.CutPrefix(tag, sign)
+				if found && !strings.HasPrefix(rest, "\uFE0F") && !strings.HasPrefix(rest, "\u20E3") {
+					stop, tag = false, rest
 				}
-				break
 			}
 		}
-		if tag != "" && !strings.HasPrefix(tag, "$") && len(tag) <= 640 {
+		if tag != "" && !strings.HasPrefix(tag, "$") && !strings.HasPrefix(tag, "＄") && len(tag) <= 640 {
 			kept = append(kept, tag)
 		}
 	}
