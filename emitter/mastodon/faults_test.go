@@ -83,10 +83,13 @@ func TestAGapThatCannotBeFilledDoesNotEndTheStream(t *testing.T) {
 	for name, c := range passing {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			s.onPage = first(3, c.answer)
 			s.post(1)
 			l := openLog(t, t.TempDir())
 			r := start(t, l, options(t, s))
+			want(t, l, s)
+			r.stop(t)
+			s.do(func() { s.pages, s.onPage = nil, first(3, c.answer) })
+			r = start(t, l, options(t, s))
 			s.until("a stream", func() bool { return len(s.streams) > 0 })
 			s.post(2)
 			want(t, l, s)

@@ -16,6 +16,9 @@ func newer(a, b string) bool {
 	return a > b
 }
 
+// beforeAll is an id that is smaller than that of every status.
+const beforeAll = "0"
+
 // newest returns the larger of two ids.
 func newest(a, b string) string {
 	if newer(b, a) {

@@ -30,6 +30,11 @@
 // the processor, which counts each post once. Deletes that were missed are
 // missed for good: the timeline does not tell of them.
 //
+// The very first time the newest page is handed over before the stream is
+// connected. Its last id is the first cursor, so from then on nothing is lost. An
+// id made of the clock would do the same without a request, but only of
+// Mastodon's own ids, and only by clocks that agree.
+//
 // --track is not handed on to the server. Its streams of hashtags know a post by
 // its hashtags only, and a word is to match in the text as well.
 package mastodon
@@ -237,6 +242,9 @@ func (s *Source) attempt(ctx context.Context) error {
 		s.logger.Warn("the server shows only a part of its public timeline", "missing", missing)
 	}
 	s.missing = missing
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
 	if s.o.Token == "" {
 		return s.poll(ctx)
 	}

@@ -48,6 +48,23 @@ func (s *Source) tellIfEmpty(page int) {
 	}
 }
 
+// begin makes sure that there is a cursor before anything else is handed over.
+// A server without posts gives none. If it streams, there was nothing before the
+// stream; if not, it may only show nothing, and the next page is the newest again.
+func (s *Source) begin(ctx context.Context) error {
+	if s.progress.cursor != "" {
+		return nil
+	}
+	if err := live.Sleep(ctx, time.Until(s.pacer.due)); err != nil {
+		return err
+	}
+	last, err := s.page(ctx, "")
+	if err != nil || last != "" || s.o.Token == "" {
+		return err
+	}
+	return s.progress.beginAt(ctx, beforeAll)
+}
+
 // page hands over the page behind an id, and returns the last id in it; "" at
 // the end.
 func (s *Source) page(ctx context.Context, behind string) (last string, err error) {

@@ -13,7 +13,7 @@ import (
 type progress struct {
 	sink emitter.Sink
 	// cursor is the newest id up to which everything was handed over; empty at
-	// the very beginning.
+	// the very beginning, and then the stream gives nothing yet.
 	// Invariant: it does not follow the stream while there is a gap before it.
 	cursor string
 	ahead  string // the newest id that the stream gave
@@ -36,6 +36,13 @@ func (p *progress) page(ctx context.Context, page []message) error {
 	if len(b.messages) == 0 && p.cursor == b.before {
 		return nil
 	}
+	return p.send(ctx)
+}
+
+// beginAt commits a first cursor without anything before it.
+func (p *progress) beginAt(ctx context.Context, id string) error {
+	p.cursor = id
+	p.begin()
 	return p.send(ctx)
 }
 

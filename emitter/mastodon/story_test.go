@@ -171,6 +171,35 @@ func TestAStopBeforeTheGapIsFilledLosesNothing(t *testing.T) {
 	r.stop(t)
 }
 
+// The first life has nothing to come back to but where it began: that it commits
+// before anything else, also on a server that has no posts yet.
+func TestAKillInTheFirstSecondsLosesNothing(t *testing.T) {
+	for name, before := range map[string][]int{"a server with posts": {id(0)}, "a new server": nil} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.post(before...)
+			o := options(t, s)
+			o.Pace = time.Hour // so that the pages before the stream are never read
+			dir := t.TempDir()
+			l := openLog(t, dir)
+			r := start(t, l, o)
+			s.until("a stream", func() bool { return len(s.streams) > 0 })
+			s.post(id(1000))
+			want(t, l, s)
+			_ = l.Close()
+			s.post(id(2000)) // so that it is noticed
+			<-r.ended
+			for i := range 2 * 40 { // two pages
+				s.post(id(3000 + i))
+			}
+			l = openLog(t, dir)
+			r = start(t, l, options(t, s))
+			want(t, l, s)
+			r.stop(t)
+		})
+	}
+}
+
 // Deletes that were missed are missed; edits that were missed are seen if the
 // post is in the pages.
 func TestAnEditInAGapIsSeen(t *testing.T) {
@@ -289,7 +318,11 @@ func TestNoOtherHostIsAskedForWhatAServerSaysLiesThere(t *testing.T) {
 
 func TestOverTLSTheTokenIsNotSentWithoutEncryption(t *testing.T) {
 	s := newServer(t)
-	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "timelines") {
+			answer(w, 200, "[]")
+			return
+		}
 		answer(w, 200, fmt.Sprintf(`{"configuration":{"urls":{"streaming":"ws://%s"}}}`, s.host()))
 	}))
 	defer secure.Close()
