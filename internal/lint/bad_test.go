@@ -96,6 +96,17 @@ func TestTestdataIsNotCode(t *testing.T) {
 	}
 }
 
+// TestAWorktreeIsATreeToo: what git keeps in it is a file, not a folder.
+func TestAWorktreeIsATreeToo(t *testing.T) {
+	tree, err := Load(fileSystem(map[string]string{".git": "gitdir: elsewhere", ".gitignore": "x"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tree.Text) != 1 || tree.Paths[".git"] {
+		t.Errorf("read %d texts, want 1, and %v", len(tree.Text), tree.Paths)
+	}
+}
+
 func fileSystem(files map[string]string) fstest.MapFS {
 	fsys := make(fstest.MapFS)
 	for name, text := range files {

@@ -49,7 +49,7 @@ type File struct {
 func (f *File) Command() bool { return f.syntax.Name.Name == "main" }
 
 // Load reads the tree at a module's root. Folders that hold no work of people
-// (.git, build output) are left out.
+// (.git, build output) are left out; in a worktree .git is a file.
 func Load(root fs.FS) (*Tree, error) {
 	t := &Tree{Paths: make(map[string]bool)}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -58,6 +58,8 @@ func Load(root fs.FS) (*Tree, error) {
 			return err
 		case d.IsDir() && hidden(name):
 			return fs.SkipDir
+		case name == ".git":
+			return nil
 		}
 		t.Paths[name] = true
 		switch {
