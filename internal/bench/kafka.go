@@ -20,8 +20,9 @@ import (
 var kafkaPhases = phases{
 	{"raw-write", bench.rawWrite},
 	{"raw-read", bench.rawRead},
-	{"emit", bench.emitToKafka},
+	{"emit", bench.emit},
 	{"process", bench.process},
+	{"forgetful", bench.processForgetful},
 	{"restore", bench.restoreFromKafka},
 	{"pause", bench.pauses},
 }
@@ -98,18 +99,5 @@ func startTold(cmd *exec.Cmd, pattern string) (string, error) {
 	}
 }
 
-// emitToKafka measures posts from the file into a topic, committed.
-func (b bench) emitToKafka(ctx context.Context) (result, error) { return b.emit(ctx) }
-
-// process measures how fast what waits in the input is counted, with a live
-// view: from the start of the processor until the last post is in the view.
-func (b bench) process(ctx context.Context) (result, error) {
-	r, err := b.open(ctx, "kafka")
-	if err != nil {
-		return result{}, err
-	}
-	return r.count(b.posts, func() error { return nil })
-}
-
 // restoreFromKafka measures how fast an instance without a disk has its tables.
-func (b bench) restoreFromKafka(ctx context.Context) (result, error) { return b.restored(ctx, "kafka") }
+func (b bench) restoreFromKafka(ctx context.Context) (result, error) { return b.restored(ctx, "main") }

@@ -80,8 +80,11 @@ type phases []struct {
 // embeddedPhases in the order they are run; each may use what earlier ones left.
 var embeddedPhases = phases{
 	{"write", bench.writeData},
+	{"decode", bench.decode},
 	{"dumb", bench.dumb},
 	{"emit", bench.emit},
+	{"process", bench.process},
+	{"forgetful", bench.processForgetful},
 	{"pipeline", bench.pipeline},
 	{"wide", bench.wide},
 	{"restore", bench.restore},
@@ -109,15 +112,24 @@ func (b bench) child(ctx context.Context, name string) error {
 		if err = errors.Join(err, stop()); err != nil {
 			return err
 		}
-		var usage syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-			return err
-		}
-		r.MiB = float64(usage.Maxrss) / 1024
-		r.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+		r.MiB, r.CPU = float64(used().Maxrss)/1024, processorTime()
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	return fmt.Errorf("no phase %q", name)
+}
+
+// used is what this process has used.
+func used() (u syscall.Rusage) {
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // says that an argument is wrong
+	}
+	return u
+}
+
+// processorTime is this process's so far, in seconds.
+func processorTime() float64 {
+	u := used()
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 // profile begins a CPU profile, if one is wanted.
@@ -164,12 +176,15 @@ func (b bench) all(ctx context.Context, kafka, write bool) (err error) {
 // measureOn starts a broker and measures on it.
 func (b bench) measureOn(ctx context.Context, one broker) (results map[string]result, err error) {
 	fmt.Fprintln(os.Stderr, "on", one.name)
+	if err := errors.Join(os.RemoveAll(b.file("main")), os.RemoveAll(b.file("pause"))); err != nil {
+		return nil, err // what was of another log
+	}
 	var stop func() error
 	if b.brokers, stop, err = one.start(b, ctx); err != nil {
 		return nil, err
 	}
 	results, err = b.measure(ctx, kafkaPhases)
-	return results, errors.Join(err, stop(), os.RemoveAll(b.file("kafka")), os.RemoveAll(b.file("pause")), os.RemoveAll(b.file("emit")))
+	return results, errors.Join(err, stop())
 }
 
 // measure runs phases, each in a process of its own.

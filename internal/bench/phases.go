@@ -24,9 +24,17 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
+// The groups that are measured. Posts are remembered for as long as users get
+// it by default, unless it is to be seen what that costs.
+var (
+	usual     = processor.Options{Dedupe: 48 * time.Hour}
+	forgetful = processor.Options{Group: "forgetful"}
+)
+
 // A rig is tagtide put together over one data directory.
 type rig struct {
 	dir    string
+	tables string // directory of the group's
 	log    *stream.Log
 	graph  *stream.GroupGraph
 	states []*stream.State
@@ -36,8 +44,12 @@ type rig struct {
 }
 
 func (b bench) open(ctx context.Context, name string) (*rig, error) {
-	r := &rig{dir: b.file(name), graph: processor.Graph(processor.Options{})}
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	return b.openGroup(ctx, name, usual)
+}
+
+func (b bench) openGroup(ctx context.Context, name string, o processor.Options) (*rig, error) {
+	r := &rig{dir: b.file(name), tables: filepath.Join(b.file(name), o.Group), graph: processor.Graph(o)}
+	if err := os.MkdirAll(r.tables, 0o755); err != nil {
 		return nil, err
 	}
 	var err error
@@ -64,7 +76,7 @@ func (r *rig) close() error {
 }
 
 func (r *rig) state(name string) (*stream.State, error) {
-	s, err := stream.OpenState(filepath.Join(r.dir, name), stream.StateOptions{Logger: quiet})
+	s, err := stream.OpenState(filepath.Join(r.tables, name), stream.StateOptions{Logger: quiet})
 	if err == nil {
 		r.states = append(r.states, s)
 	}
@@ -124,9 +136,10 @@ func (r *rig) settled(v *view.View) error {
 	})
 }
 
-// emit measures posts from the file into the topic, committed.
+// emit measures posts from the file into the topic, committed. They are what is
+// processed next.
 func (b bench) emit(ctx context.Context) (result, error) {
-	r, err := b.open(ctx, "emit")
+	r, err := b.open(ctx, "main")
 	if err != nil {
 		return result{}, err
 	}
@@ -138,6 +151,23 @@ func (b bench) emit(ctx context.Context) (result, error) {
 	err = e.Run(r.ctx)
 	took := time.Since(begin)
 	return result{Items: int64(b.posts), Seconds: took.Seconds()}, errors.Join(err, r.close())
+}
+
+// process measures how fast what waits in the input is counted, with a live
+// view: from the start of the processor until the last post is in the view.
+func (b bench) process(ctx context.Context) (result, error) { return b.processed(ctx, usual) }
+
+// processForgetful measures the same where no post is remembered.
+func (b bench) processForgetful(ctx context.Context) (result, error) {
+	return b.processed(ctx, forgetful)
+}
+
+func (b bench) processed(ctx context.Context, o processor.Options) (result, error) {
+	r, err := b.openGroup(ctx, "main", o)
+	if err != nil {
+		return result{}, err
+	}
+	return r.count(b.posts, func() error { return nil })
 }
 
 // pipeline measures the whole way, from the file until the last post is in the
