@@ -341,7 +341,7 @@ type Member interface {
 	Rejoin(metadata []byte)
 	// Leave ends the membership at once, so that others need not wait for the
 	// session to time out; unless KeepClaims says otherwise.
-	// Kafka: LeaveGroup (with the instance id, if there is one).
+	// Kafka: LeaveGroup (of the member id; the instance id alone may be another's).
 	Leave(ctx context.Context) error
 }
 

@@ -25,9 +25,9 @@ const (
 
 // A joining is one round of JoinGroup and SyncGroup, as it was begun.
 type joining struct {
-	id        string // of the member; "": the group gives one
-	abandoned string // a member id that was given up, to be told so
-	lives     int    // of the member, when it began
+	id        string   // of the member; "": the group gives one
+	abandoned []string // member ids that were given up, to be told so
+	lives     int      // of the member, when it began
 	asks      uint64
 	envelope  []byte
 }
@@ -39,8 +39,14 @@ type joined struct {
 	generation int32
 	assignment []byte
 	at         time.Time // when the group surely had us
+	left       bool      // the group has let those abandoned go
+	unnamed    bool      // the answer that would have named us was lost
 	err        error
 }
+
+// naming is how long a member that ends waits for the answer that only names
+// it, which the group gives at once.
+const naming = time.Second
 
 // enter makes one round. It waits for the other members, on a connection of
 // its own. sent is called, at least once, when the request that waits has left.
@@ -50,13 +56,13 @@ func (m *member) enter(ctx context.Context, j joining, sent func()) joined {
 	if err != nil {
 		return joined{joining: j, id: j.id, err: err}
 	}
-	stop := x.during(ctx)
-	if j.abandoned != "" {
-		_, _ = x.LeaveGroup(m.leaveRequest(j.abandoned)) // it would leave by itself, later
+	got := joined{joining: j, id: j.id}
+	if len(j.abandoned) > 0 {
+		got.left = m.endAbandoned(ctx, x, j.abandoned) // or they end by themselves, later
 	}
 	x.socket.wrote = sent
-	r := m.round(x.Broker, j)
-	if !stop() || !answered(r.err) {
+	r := m.round(ctx, x, got)
+	if ctx.Err() != nil || !answered(r.err) {
 		m.joins.drop()
 	}
 	if elsewhere(r.err) || !answered(r.err) {
@@ -68,16 +74,23 @@ func (m *member) enter(ctx context.Context, j joining, sent func()) joined {
 	return r
 }
 
+// endAbandoned ends memberships that were given up.
+func (m *member) endAbandoned(ctx context.Context, x *conn, ids []string) bool {
+	defer x.during(ctx)()
+	r, err := x.LeaveGroup(m.leaveRequest(identities(ids)))
+	return err == nil && leaveErr(r) == nil
+}
+
 // round joins, assigns if it has to, and learns what it is assigned.
-func (m *member) round(b *sarama.Broker, j joining) joined {
-	got := joined{joining: j, id: j.id}
-	r, err := m.joinGroup(b, &got)
+func (m *member) round(ctx context.Context, x *conn, got joined) joined {
+	r, err := m.joinGroup(ctx, x, &got)
 	if err != nil {
 		got.err = fmt.Errorf("join: %w", err)
 		return got
 	}
 	got.id, got.generation, got.at = r.MemberId, r.GenerationId, time.Now()
 	m.entered(got)
+	defer x.during(ctx)()
 	sync := &sarama.SyncGroupRequest{
 		Version: 5, GroupId: m.group, GenerationId: r.GenerationId, MemberId: r.MemberId, GroupInstanceId: m.instance(),
 		ProtocolType: new(protocolType), ProtocolName: new(protocolName),
@@ -88,7 +101,7 @@ func (m *member) round(b *sarama.Broker, j joining) joined {
 			return got
 		}
 	}
-	s, err := b.SyncGroup(sync)
+	s, err := x.SyncGroup(sync)
 	if err == nil {
 		err = answer(s.Err)
 	}
@@ -101,7 +114,7 @@ func (m *member) round(b *sarama.Broker, j joining) joined {
 }
 
 // joinGroup joins, twice if the group first gives a member id.
-func (m *member) joinGroup(b *sarama.Broker, got *joined) (*sarama.JoinGroupResponse, error) {
+func (m *member) joinGroup(ctx context.Context, x *conn, got *joined) (*sarama.JoinGroupResponse, error) {
 	for {
 		req := &sarama.JoinGroupRequest{
 			Version: 8, GroupId: m.group, MemberId: got.id, GroupInstanceId: m.instance(),
@@ -112,8 +125,9 @@ func (m *member) joinGroup(b *sarama.Broker, got *joined) (*sarama.JoinGroupResp
 		if err != nil {
 			return nil, err
 		}
-		r, err := b.JoinGroup(req)
+		r, err := m.askToJoin(ctx, x, req)
 		if err != nil {
+			got.unnamed = got.id == ""
 			return nil, err
 		}
 		if r.Err == sarama.ErrMemberIdRequired && r.MemberId != got.id {
@@ -121,6 +135,30 @@ func (m *member) joinGroup(b *sarama.Broker, got *joined) (*sarama.JoinGroupResp
 			continue
 		}
 		return r, answer(r.Err)
+	}
+}
+
+// askToJoin sends a request until ctx ends. One whose answer only names us may
+// take longer: cut short, it would leave a member that nobody knows the id of,
+// so nobody could end it.
+func (m *member) askToJoin(ctx context.Context, x *conn, req *sarama.JoinGroupRequest) (*sarama.JoinGroupResponse, error) {
+	if req.MemberId == "" && m.instanceID == "" {
+		var cancel func()
+		ctx, cancel = outlive(ctx, naming)
+		defer cancel()
+	}
+	defer x.during(ctx)()
+	return x.JoinGroup(req)
+}
+
+// outlive is a context that ends some time after another one, or when it is
+// cancelled.
+func outlive(ctx context.Context, by time.Duration) (context.Context, func()) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return late, func() {
+		stop()
+		cancel()
 	}
 }
 
@@ -173,10 +211,18 @@ func assignmentIn(s *sarama.SyncGroupResponse) ([]byte, error) {
 	return a.UserData, nil
 }
 
-// leaveRequest ends one membership. It names no instance: the member id is
-// this incarnation of it and no other.
-func (m *member) leaveRequest(id string) *sarama.LeaveGroupRequest {
-	return &sarama.LeaveGroupRequest{Version: 5, GroupId: m.group, Members: []sarama.MemberIdentity{{MemberId: id}}}
+// leaveRequest ends memberships.
+func (m *member) leaveRequest(who []sarama.MemberIdentity) *sarama.LeaveGroupRequest {
+	return &sarama.LeaveGroupRequest{Version: 5, GroupId: m.group, Members: who}
+}
+
+// identities are members by their ids. They name no instance: a member id is
+// one incarnation of it and no other.
+func identities(ids []string) (who []sarama.MemberIdentity) {
+	for _, id := range ids {
+		who = append(who, sarama.MemberIdentity{MemberId: id})
+	}
+	return who
 }
 
 // instance is the instance id, or nil.

@@ -63,8 +63,11 @@ type member struct {
 	alive time.Time
 	// lost: no part is taken in the group until Rejoin.
 	lost bool
-	// abandoned is the id of a membership that was given up and not ended.
-	abandoned string
+	// abandoned are the ids of memberships that were given up and not ended.
+	abandoned []string
+	// unnamed: a round in which the group was to name us ended without its
+	// answer. It may have a member that we do not know the id of.
+	unnamed bool
 	// life's count: a helper's news of an earlier membership are old.
 	lives int
 }
@@ -147,19 +150,34 @@ func (m *member) Leave(ctx context.Context) error {
 	m.mu.Unlock()
 	m.end()
 	<-m.done
-	if fenced || m.id == "" || m.keep {
+	who := m.leftBehind()
+	if fenced || m.keep || len(who) == 0 {
 		return nil
 	}
-	err := m.leave(ctx)
+	err := m.leave(ctx, who)
 	if err != nil {
 		return fmt.Errorf("leave group %q: %w", m.group, err)
 	}
 	return nil
 }
 
-// leave ends the membership that run has left behind. A request that arrives
-// twice does no harm.
-func (m *member) leave(ctx context.Context) error {
+// leftBehind is what the group may still have of us when run has ended.
+func (m *member) leftBehind() []sarama.MemberIdentity {
+	ids := m.abandoned
+	if m.id != "" {
+		ids = append(ids, m.id)
+	}
+	who := identities(ids)
+	if m.unnamed && m.instanceID != "" {
+		// Were it another member's by now, our request to join would have been
+		// answered so.
+		who = append(who, sarama.MemberIdentity{GroupInstanceId: m.instance()})
+	}
+	return who
+}
+
+// leave ends memberships. A request that arrives twice does no harm.
+func (m *member) leave(ctx context.Context, who []sarama.MemberIdentity) error {
 	c := m.log.cluster
 	return c.retry(ctx, func(ctx context.Context) error {
 		broker, err := c.coordinator(ctx, groupCoordinator, m.group)
@@ -167,7 +185,7 @@ func (m *member) leave(ctx context.Context) error {
 			return err
 		}
 		err = c.on(ctx, broker, func(b *sarama.Broker) error {
-			r, err := b.LeaveGroup(m.leaveRequest(m.id))
+			r, err := b.LeaveGroup(m.leaveRequest(who))
 			if err != nil {
 				return err
 			}
@@ -228,7 +246,8 @@ func (m *member) expire(now time.Time) {
 // lose gives the membership up. If it never was claimed, the next begins by
 // itself; else Poll tells, and Rejoin begins it. m.mu is held.
 func (m *member) lose(why error) {
-	m.abandoned, m.id, m.generation = m.id, "", -1
+	m.abandon(m.id)
+	m.id, m.generation = "", -1
 	m.lives++
 	m.asks++ // the next membership is another one, also for who compares
 	m.next = nil
@@ -239,6 +258,14 @@ func (m *member) lose(why error) {
 		signal(m.ready)
 	}
 	signal(m.wake)
+}
+
+// abandon remembers a membership to be ended, if it is one. m.mu is held, or
+// run has ended.
+func (m *member) abandon(id string) {
+	if id != "" && !slices.Contains(m.abandoned, id) {
+		m.abandoned = append(m.abandoned, id)
+	}
 }
 
 // A connection is to the group's coordinator, opened when it is needed. It

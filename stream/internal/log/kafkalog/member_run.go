@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ func (m *member) run(sent func()) {
 	defer sent()
 	defer m.joins.drop()
 	defer m.beats.drop()
+	defer r.last()
 	defer r.helpers.Wait()
 	defer m.end()
 	ticks := time.NewTicker(m.cadence())
@@ -108,9 +110,35 @@ func (r *runner) due() (joining, bool) {
 	}
 	r.next = nil
 	e := envelope{asks: r.asks, assignment: r.claim.Assignment, metadata: r.metadata}
-	j := joining{id: r.id, abandoned: r.abandoned, lives: r.member.lives, asks: r.asks, envelope: e.append(nil)}
-	r.abandoned = ""
+	j := joining{id: r.id, abandoned: slices.Clone(r.abandoned), lives: r.member.lives, asks: r.asks, envelope: e.append(nil)}
 	return j, true
+}
+
+// last takes the end of a round that run has not waited for.
+func (r *runner) last() {
+	select {
+	case j := <-r.joined:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.known(j)
+	default:
+	}
+}
+
+// known takes what the group knows us by after a round, however it ended. It
+// tells whether that is still us. r.mu is held.
+func (r *runner) known(j joined) bool {
+	// Who is fenced is another's predecessor, and has nothing to end.
+	r.unnamed = j.id == "" && (r.unnamed || j.unnamed) && !errors.Is(j.err, sarama.ErrFencedInstancedId)
+	if j.left {
+		r.abandoned = slices.DeleteFunc(r.abandoned, func(id string) bool { return slices.Contains(j.abandoned, id) })
+	}
+	if j.lives != r.member.lives {
+		r.abandon(j.id)
+		return false
+	}
+	r.id = j.id
+	return true
 }
 
 // tookJoin takes the end of a round.
@@ -118,10 +146,7 @@ func (r *runner) tookJoin(j joined) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case j.lives != r.member.lives:
-		if j.id != "" {
-			r.abandoned = j.id
-		}
+	case !r.known(j):
 		r.wanted = true
 	case j.err != nil:
 		r.failedJoin(j)
@@ -151,9 +176,7 @@ func (r *runner) failedJoin(j joined) {
 		r.lose(err)
 	case sarama.ErrRebalanceInProgress, sarama.ErrIllegalGeneration:
 		// The group has moved on meanwhile: at once.
-		r.id = j.id
 	default:
-		r.id = j.id
 		r.log.o.Logger.Debug("cannot join for now, trying again", "group", r.group, "error", err)
 		r.again = time.After(r.pause.next())
 	}

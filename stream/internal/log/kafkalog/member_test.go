@@ -38,10 +38,15 @@ func everything(members []log.MemberInfo) map[string][]byte {
 
 func join(t *testing.T, l *Log, o log.JoinOptions) log.Member {
 	t.Helper()
+	return joinOf(t, l, "g", o)
+}
+
+func joinOf(t *testing.T, l *Log, group string, o log.JoinOptions) log.Member {
+	t.Helper()
 	if o.Assign == nil {
 		o.Assign = everything
 	}
-	m, err := l.Join("g", o)
+	m, err := l.Join(group, o)
 	if err != nil {
 		t.Fatal(err)
 	}

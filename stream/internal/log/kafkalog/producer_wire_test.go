@@ -14,6 +14,7 @@ const (
 	keyProduce          = 0
 	keyHeartbeat        = 12
 	keyJoinGroup        = 11
+	keyLeaveGroup       = 13
 	keySyncGroup        = 14
 	keyInitProducerID   = 22
 	keyAddPartitions    = 24
@@ -40,15 +41,26 @@ type wire struct {
 type fate struct {
 	key   int16
 	sent  bool          // the request arrives, and only its answer is lost
+	hold  bool          // the request arrives, and nothing else passes until heal
 	spent chan struct{} // closed when it has happened
 }
 
 // lose cuts the connection at the next request with a key: before it leaves,
 // or, sent, after it was applied and before its answer arrives.
 func (w *wire) lose(key int16, sent bool) (happened <-chan struct{}) {
+	return w.next(&fate{key: key, sent: sent})
+}
+
+// hold stops the wire behind the next request with a key: it arrives, its
+// answer does not before heal.
+func (w *wire) hold(key int16) (happened <-chan struct{}) {
+	return w.next(&fate{key: key, hold: true})
+}
+
+func (w *wire) next(f *fate) (happened <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f := &fate{key: key, sent: sent, spent: make(chan struct{})}
+	f.spent = make(chan struct{})
 	w.fates = append(w.fates, f)
 	return f.spent
 }
@@ -132,6 +144,9 @@ func (c *tampered) Write(p []byte) (int, error) {
 	}
 	f := c.wire.take(int16(binary.BigEndian.Uint16(p[4:])))
 	switch {
+	case f != nil && f.hold:
+		c.wire.stop()
+		close(f.spent)
 	case f != nil && !f.sent:
 		_ = c.Close()
 		close(f.spent)
