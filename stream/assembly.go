@@ -89,7 +89,7 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	}
 	grow := &growth{log: l, graph: &g.topology, opts: o, topics: topics}
 	a.instance = instance.New(instance.Config{
-		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, KeepClaims: o.KeepClaims, SessionTimeout: o.SessionTimeout, Topics: sourceTopics(&g.topology)},
+		Log: l, Group: g.Group(), Join: log.JoinOptions{InstanceID: o.InstanceID, KeepClaims: o.KeepClaims, SessionTimeout: o.SessionTimeout, Topics: positioned(&g.topology)},
 		Shape: groupShape(&g.topology, tasks, o), Threads: a.threads, Instance: id, Endpoint: o.Endpoint,
 		Lags: func(ctx context.Context) (map[assign.Task]int64, error) {
 			return storeLags(ctx, l, state.tables, &g.topology, topics.All())
@@ -100,10 +100,16 @@ func assemble(ctx context.Context, l log.Log, state *State, g *GroupGraph, o *Pr
 	return a, nil
 }
 
-// sourceTopics are the topics whose positions a group commits.
-func sourceTopics(t *topology.Topology) (names []string) {
+// positioned are the topics whose positions a group commits: what it reads, and
+// the changelogs it writes.
+func positioned(t *topology.Topology) (names []string) {
 	for _, s := range t.Sources {
 		names = append(names, s.Topic)
+	}
+	for _, tab := range t.Tables {
+		if tab.Logged() {
+			names = append(names, tab.Topic)
+		}
 	}
 	return names
 }

@@ -69,7 +69,11 @@ func (b *beginning) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Commit(ctx, &log.Txn{Writes: b.writes(positions), Positions: positions, Claim: log.GroupClaim{Group: b.graph.Group, Generation: -1}})
+	writes := b.writes(positions)
+	for _, changelog := range b.changelogs() {
+		positions[changelog] = 0 // what tasks commit of one they have not written
+	}
+	_, err = p.Commit(ctx, &log.Txn{Writes: writes, Positions: positions, Claim: log.GroupClaim{Group: b.graph.Group, Generation: -1}})
 	return err
 }
 
@@ -133,6 +137,16 @@ func (b *beginning) positions(ctx context.Context) (map[record.Partition]int64, 
 		positions[p] = r.Stable
 	}
 	return positions, err
+}
+
+// changelogs of the group's tables.
+func (b *beginning) changelogs() (ps []record.Partition) {
+	for _, t := range b.graph.Tables {
+		if t.Logged() {
+			ps = append(ps, b.all(t.Topic)...)
+		}
+	}
+	return ps
 }
 
 func (b *beginning) all(topic string) (ps []record.Partition) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/log/embedded"
+	"github.com/tagtide/tagtide/stream/internal/thread"
 )
 
 // A Log is where topics live. Everything in this package works on any Log in
@@ -56,4 +57,7 @@ var (
 	ErrUnknownTopic = log.ErrUnknownTopic
 	// ErrFenced: another instance runs under the same id.
 	ErrFenced = log.ErrFenced
+	// ErrLost: a group cannot tell any more what it has handled already, because
+	// positions expired, or a topic was deleted. It has to begin anew: [ResetGroup].
+	ErrLost = thread.ErrLost
 )

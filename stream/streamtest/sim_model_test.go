@@ -16,7 +16,7 @@ import (
 // The model is the dumb oracle: it is told of every transaction that commits,
 // and keeps in plain maps and slices what must follow. After each of them it
 // checks, with P the group's committed positions in the inputs and L those in
-// the loop:
+// the loop (those in its changelogs only have to rise):
 //
 //	I2   for every tag: count in the changelog + Σ loop records at or after L
 //	     = Σ uses of the tag in the input records before P
@@ -329,9 +329,10 @@ func (m *model) move(mv move) {
 	}
 	m.positions[mv.partition] = mv.next
 	for _, r := range m.log(mv.partition).between(was, mv.next) {
-		if mv.partition.Topic == loopTopic {
+		switch mv.partition.Topic {
+		case loopTopic:
 			m.loop(mv.partition, r)
-		} else {
+		case simInput:
 			m.post(mv.partition, r)
 		}
 	}

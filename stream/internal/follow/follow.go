@@ -178,7 +178,7 @@ func (f *Follower) openPart(t log.Topic, p record.Partition, extent log.Range, n
 	}
 	why := kept.Wiped()
 	if why == "" {
-		why = table.Check(kept.Checkpoint(), extent, now, table.Horizon(t))
+		why = table.Check(kept.Checkpoint(), extent, f.cfg.Log.Markers(), now, table.Horizon(t))
 		if why != "" {
 			err = kept.Wipe()
 		}

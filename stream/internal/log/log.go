@@ -46,6 +46,10 @@ type Log interface {
 	// id, or the id the embedded log was created with. Stores remember it.
 	ID() string
 
+	// Markers is how many positions the end of a transaction takes in each
+	// partition that it wrote to, behind its records (Kafka: 1, a control batch).
+	Markers() int64
+
 	// Topics describes the named topics, or all of them when none is named.
 	// A topic that does not exist is left out, no error.
 	// Kafka: Metadata, DescribeConfigs.

@@ -132,14 +132,16 @@ func Horizon(changelog log.Topic) time.Duration {
 //
 // Behind the horizon a delete may have been compacted away before this table
 // saw it, and its key would come back; that only matters if there is something
-// newer to read. What lies between the checkpoint and the end may be no more
-// than a marker or a hole, but may also be what is left of a delete: that they
-// look the same is why followers settle their checkpoints.
-func Check(c store.Checkpoint, extent log.Range, now time.Time, horizon time.Duration) (reason string) {
+// newer to read. The markers of one transaction (see [log.Log]) are nothing: it
+// is the one that the checkpoint stands behind, since another would have at
+// least a record before them. More than that may be no more than markers and
+// holes, but may also be what is left of a delete: that they look the same is
+// why followers settle their checkpoints.
+func Check(c store.Checkpoint, extent log.Range, markers int64, now time.Time, horizon time.Duration) (reason string) {
 	switch {
 	case c.Next > extent.End:
 		return fmt.Sprintf("the store has position %d, but the changelog ends at %d: it is not the changelog this store was made from", c.Next, extent.End)
-	case c.Next == 0 || c.Next == extent.End:
+	case c.Next == 0 || c.Next >= extent.Start && extent.End-c.Next <= markers:
 		return ""
 	case c.Next < extent.Start:
 		return fmt.Sprintf("the store has position %d, but the changelog begins at %d: what is between is gone", c.Next, extent.Start)

@@ -86,7 +86,8 @@ func (t *Thread) seal() (*interval, error) {
 
 // add seals one task into the interval. Every transaction carries all positions
 // of its tasks, also those that did not move: the claim that comes with them
-// is what fences.
+// is what fences. Positions in the task's own changelogs tell how far those had
+// got before: whoever restores from them knows by that whether they are the same.
 func (n *interval) add(r *run) {
 	p := part{run: r}
 	for i, source := range r.sources {
@@ -99,6 +100,9 @@ func (n *interval) add(r *run) {
 			continue
 		}
 		stage := tab.Seal()
+		if r.tables[i].Logged() {
+			n.txn.Positions[r.kept[i].Changelog()] = r.kept[i].Checkpoint().Next
+		}
 		if at := r.foldedFrom(i); at >= 0 {
 			// Its position has to follow the group's, also over records that left
 			// nothing: what is behind the group may be gone from the input.
@@ -149,6 +153,9 @@ func (n *interval) changes(r log.Receipt, now time.Time) ([]store.Change, error)
 			next = r.Next[c.write]
 		}
 		change := c.table.Change(next, now)
+		if was := change.Table.Checkpoint().Next; c.write >= 0 && next <= was {
+			return nil, lostPosition(change.Table.Changelog(), fmt.Sprintf("it was written up to %d, and now up to %d: it was deleted and created again", was, next))
+		}
 		if err := c.table.Sweep(&change); err != nil {
 			return nil, err
 		}

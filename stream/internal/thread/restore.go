@@ -113,7 +113,7 @@ func (t *Thread) open(r *run, tab int, extent log.Range, now time.Time) error {
 	if about.Fold.Input != "" {
 		horizon = math.MaxInt64 // an input is not compacted
 	}
-	why := table.Check(kept.Checkpoint(), extent, now, horizon)
+	why := table.Check(kept.Checkpoint(), extent, t.cfg.Log.Markers(), now, horizon)
 	if why == "" {
 		return nil
 	}

@@ -171,7 +171,8 @@ func (t *Thread) lookUpExtents(ctx context.Context, r *run) (p prepared, err err
 // them lost twice: between two questions the task may have gone to somebody
 // else, who has committed on and purged what was before.
 func (t *Thread) lookUp(ctx context.Context, r *run) (prepared, error) {
-	committed, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, r.sources...)
+	all := append(t.ownChangelogs(r), r.sources...)
+	committed, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, all...)
 	if err != nil {
 		return prepared{}, fmt.Errorf("read the group's positions: %w", err)
 	}
@@ -179,7 +180,7 @@ func (t *Thread) lookUp(ctx context.Context, r *run) (prepared, error) {
 	if !errors.Is(lost, ErrLost) {
 		return p, lost
 	}
-	again, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, r.sources...)
+	again, err := t.cfg.Log.Positions(ctx, t.cfg.Topology.Group, all...)
 	if err != nil || maps.Equal(again, committed) {
 		return prepared{}, cmp.Or(err, lost)
 	}
@@ -192,10 +193,13 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 	if err != nil {
 		return p, err
 	}
-	if len(committed) == 0 {
-		if err := t.neverHandled(ctx, r); err != nil {
-			return p, err
-		}
+	if slices.ContainsFunc(r.sources, func(s record.Partition) bool { _, ok := committed[s]; return ok }) {
+		err = t.sameTables(r, committed, ends)
+	} else {
+		err = t.neverHandled(ctx, r)
+	}
+	if err != nil {
+		return p, err
 	}
 	for i, source := range r.sources {
 		next, ok := committed[source]
@@ -216,16 +220,28 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 	return p, nil
 }
 
-// neverHandled holds a task without any position to having no rows either: both
-// come in one transaction. With rows, what it read is another topic now.
-func (t *Thread) neverHandled(ctx context.Context, r *run) error {
-	var own []record.Partition
-	for _, tab := range t.subs[r.id.Sub].Tables {
-		if about := t.cfg.Topology.Tables[tab]; about.Logged() {
-			own = append(own, record.Partition{Topic: about.Topic, Number: r.id.Partition})
+// sameTables holds the changelogs of a task that has handled something to being
+// those that were written: with the positions of its sources it commits how far
+// its changelogs had got. Positions go with a topic that is deleted; should they
+// outlive it, they are behind the end of the one that came in its place.
+func (t *Thread) sameTables(r *run, committed map[record.Partition]int64, ends map[record.Partition]log.Range) error {
+	for _, changelog := range t.ownChangelogs(r) {
+		at, ok := committed[changelog]
+		switch {
+		case !ok:
+			return lostPosition(changelog, "records were handled, but what was counted of them is not there: the topic is new, or was deleted and created again")
+		case at > ends[changelog].End:
+			return lostPosition(changelog, fmt.Sprintf("it ends at %d, and was written up to %d: it was deleted and created again, or brokers have lost its end", ends[changelog].End, at))
 		}
 	}
-	written, err := t.written(ctx, own)
+	return nil
+}
+
+// neverHandled holds a task without any position in its sources to having no
+// rows either: both come in one transaction. With rows, what it read is another
+// topic now.
+func (t *Thread) neverHandled(ctx context.Context, r *run) error {
+	written, err := t.written(ctx, t.ownChangelogs(r))
 	if err != nil || !written {
 		return err
 	}
@@ -339,6 +355,16 @@ func (t *Thread) changelogs(r *run) []record.Partition {
 	var ps []record.Partition
 	for _, tab := range t.subs[r.id.Sub].Tables {
 		ps = append(ps, record.Partition{Topic: t.cfg.Topology.Tables[tab].Changelog(), Number: r.id.Partition})
+	}
+	return ps
+}
+
+// ownChangelogs are those that the task writes.
+func (t *Thread) ownChangelogs(r *run) (ps []record.Partition) {
+	for _, tab := range t.subs[r.id.Sub].Tables {
+		if about := t.cfg.Topology.Tables[tab]; about.Logged() {
+			ps = append(ps, record.Partition{Topic: about.Topic, Number: r.id.Partition})
+		}
 	}
 	return ps
 }

@@ -164,6 +164,9 @@ func Open(dir string, o Options) (*Log, error) {
 // ID implements [log.Log].
 func (l *Log) ID() string { return l.id }
 
+// Markers implements [log.Log]: records follow one another.
+func (l *Log) Markers() int64 { return 0 }
+
 // Close implements [log.Log]. It waits for the writes that are under way.
 func (l *Log) Close() error {
 	l.stop()

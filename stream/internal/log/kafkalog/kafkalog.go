@@ -69,6 +69,9 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 // ID implements [log.Log].
 func (l *Log) ID() string { return l.cluster.clusterID() }
 
+// Markers implements [log.Log]: brokers write a control batch of one record.
+func (l *Log) Markers() int64 { return 1 }
+
 // Close implements [log.Log]. It waits for all goroutines of the log.
 func (l *Log) Close() error {
 	l.mu.Lock()

@@ -35,6 +35,15 @@ var transactionTests = []testCase{
 		f.equal("last records", []string{last(ps[1], r.Next[0]), last(ps[0], r.Next[1]), last(ps[1], r.Next[2])},
 			[]string{"b=2", "a=2", "b=3"})
 	}},
+	{"the end of a transaction takes as many positions as it is said to", nil, func(f *fixture) {
+		a := f.topic("t", 1)[0]
+		p := f.producer("x")
+		for range 3 {
+			r := f.commit(p, a, "k=1", "k=2")
+			f.await("what is committed can be read", func() bool { b := f.bounds(a); return b.Stable == b.End && b.End >= r.Next[0]+f.Log.Markers() })
+			f.equal("end", f.bounds(a).End, r.Next[0]+f.Log.Markers())
+		}
+	}},
 	{"a transaction without anything commits", nil, func(f *fixture) {
 		a := f.topic("t", 1)[0]
 		p := f.producer("x")
