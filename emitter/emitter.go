@@ -15,6 +15,7 @@
 package emitter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,9 +42,10 @@ type Options struct {
 	Server string
 	// Track leaves out the posts that do not match; nil: none.
 	Track *post.Track
-	// MaxEditAge leaves out edits of posts that are older: nobody remembers
-	// what they said before. 0: no edit is too late, as in an archive, where
-	// all that happened to a post passes by within a short time.
+	// MaxEditAge leaves out edits of posts that are older, however new the edit
+	// is: nobody remembers what they said before, so they would be counted once
+	// more. 0: no edit is too late, as in an archive, where all that happened to
+	// a post passes by within a short time.
 	MaxEditAge time.Duration
 	// Rate in messages per second; 0: as fast as it goes.
 	Rate float64
@@ -341,9 +343,11 @@ func (e *Emitter) addTracked() error {
 	return nil
 }
 
-// late tells whether nobody remembers what the post said before.
+// late tells whether nobody remembers what the post said before. If it does not
+// say since when it is there, it was there when it was edited.
 func (e *Emitter) late(p *post.Post) bool {
-	return e.o.MaxEditAge > 0 && p.Time != 0 && e.stamp.Sub(time.UnixMilli(p.Time)) > e.o.MaxEditAge
+	created := cmp.Or(p.Created, p.Time)
+	return e.o.MaxEditAge > 0 && created != 0 && e.stamp.Sub(time.UnixMilli(created)) > e.o.MaxEditAge
 }
 
 func (e *Emitter) skip(why skipReason) {

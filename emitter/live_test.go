@@ -98,14 +98,20 @@ func track(t testing.TB, phrases ...string) *post.Track {
 	return track
 }
 
-// Nobody knows what an edit replaces that comes later than posts are
-// remembered; only files, which say so by no MaxEditAge, have no such limit.
+// Nobody knows what an edit replaces whose post is older than posts are
+// remembered, and it would count once more; only files, which say so by no
+// MaxEditAge, have no such limit.
 func TestAnEditOfWhatNobodyRemembersIsANotice(t *testing.T) {
-	at := func(age time.Duration, id string) string {
-		return fmt.Sprintf(`{"tagtide":1,"source":"x","id":"%s","time":%d,"op":"update","tags":["a"]}`, id, time.Now().Add(-age).UnixMilli())
+	when := func(age time.Duration) string { return time.Now().Add(-age).UTC().Format(time.RFC3339) }
+	status := func(id string, created, edited time.Duration) string {
+		return fmt.Sprintf(`{"uri":"https://a/%s","created_at":%q,"edited_at":%q,"content":"","tags":[{"name":"a"}]}`, id, when(created), when(edited))
 	}
-	source := &network{values: []string{at(time.Minute, "1"), at(3*time.Hour, "2"), `{"tagtide":1,"source":"x","id":"3","op":"update"}`}}
-	for age, want := range map[time.Duration]int{0: 3, time.Hour: 2} {
+	source := &network{values: []string{
+		status("1", 2*time.Minute, time.Minute), status("2", 3*time.Hour, time.Minute), status("3", 4*time.Hour, 3*time.Hour),
+		fmt.Sprintf(`{"tagtide":1,"source":"x","id":"4","time":%d,"op":"update"}`, time.Now().Add(-3*time.Hour).UnixMilli()),
+		`{"tagtide":1,"source":"x","id":"5","op":"update"}`,
+	}}
+	for age, want := range map[time.Duration]int{0: 5, time.Hour: 2} {
 		l := openLog(t, t.TempDir())
 		o := options()
 		o.MaxEditAge = age
@@ -113,7 +119,7 @@ func TestAnEditOfWhatNobodyRemembersIsANotice(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := topic(t, l)
-		if len(got.posts) != want || got.skipped["late edit"] != int64(3-want) {
+		if len(got.posts) != want || got.skipped["late edit"] != int64(5-want) {
 			t.Errorf("edits up to %v: %d sent, skipped %v", age, len(got.posts), got.skipped)
 		}
 	}

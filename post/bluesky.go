@@ -2,6 +2,7 @@ package post
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/tagtide/tagtide/hashtag"
 )
@@ -236,6 +237,9 @@ func (d *Decoder) finishCommit(e *event, p *Post) Result {
 	default:
 		d.fillBluesky(e, p)
 	}
+	if p.Op == Update {
+		p.Created = tidTime(rkey)
+	}
 	p.ID = d.atURI(did, rkey)
 	return result
 }
@@ -247,6 +251,24 @@ func (d *Decoder) atURI(did, rkey []byte) []byte {
 	d.buf = append(d.buf, "/"+postCollection+"/"...)
 	d.buf = append(d.buf, rkey...)
 	return d.buf[start:len(d.buf):len(d.buf)]
+}
+
+// tidTime is when a record's key was made, 0 if it is no TID (https://atproto.com/specs/tid), of which posts have one:
+// 13 digits of base 32, of which the microseconds since 1970 are all but the last ten bits.
+func tidTime(rkey []byte) int64 {
+	const digits, length, clockBits = "234567abcdefghijklmnopqrstuvwxyz", 13, 10
+	if len(rkey) != length || rkey[0] > 'j' { // the highest bit is 0
+		return 0
+	}
+	var n int64
+	for _, c := range rkey {
+		digit := strings.IndexByte(digits, c)
+		if digit < 0 {
+			return 0
+		}
+		n = n<<5 | int64(digit)
+	}
+	return (n >> clockBits) / 1000
 }
 
 // fillBluesky sets text and hashtags: those in the facets and those in the list, together.

@@ -2,6 +2,7 @@ package post
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -107,6 +108,33 @@ func TestStatusesOfMastodon(t *testing.T) {
 		p, result := decode(t, value)
 		if got := outcomeOf(result, &p); got != want {
 			t.Errorf("%s is\n%+v, want\n%+v", value, got, want)
+		}
+	}
+}
+
+// An edit is of now, and what it edits may be of long ago.
+func TestEditsSayWhenThePostWasPosted(t *testing.T) {
+	bluesky := func(op, rkey string) string {
+		return `{"did":"did:plc:a","time_us":1787220000000000,"kind":"commit","commit":{"operation":"` + op + `","collection":"app.bsky.feed.post","rkey":"` + rkey + `","record":{}}}`
+	}
+	status := `{"id":"7","created_at":"1970-01-01T00:00:01.000Z","uri":"https://a/1","content":""`
+	for value, want := range map[string]int64{
+		status + `,"edited_at":"1970-01-01T00:00:02Z"}`: 1000,
+		status + `}`: 0,
+		`{"stream":["public"],"event":"status.update","payload":` + strconv.Quote(status+`}`) + `}`: 1000,
+		bluesky("update", "3jzfcijpj2z2a"): 1688137381887, // like the next one an example in the specification
+		bluesky("update", "7777777777777"): 5811096293381,
+		bluesky("create", "3jzfcijpj2z2a"): 0,
+		bluesky("update", "3jzfcijpj2z21"): 0, // no digit
+		bluesky("update", "kjzfcijpj2z2a"): 0, // too large
+		bluesky("update", "self"):          0,
+		`{"id":"1346889436626259969","text":"","edit_history_tweet_ids":["1346889436626259968","1346889436626259969"]}`: 1609958440344,
+		`{"id":"12","text":"","edit_history_tweet_ids":["11","12"]}`:                                                    1288834974657,
+		`{"id":"12","text":"","edit_history_tweet_ids":["12"]}`:                                                         0,
+		`{"id":"12","text":"","edit_history_tweet_ids":["a"]}`:                                                          0,
+	} {
+		if p, _ := decode(t, value); p.Created != want {
+			t.Errorf("%s: %d, want %d", value, p.Created, want)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (d *Decoder) status(p *Post, edited bool) Result {
 	p.Source, p.ID, p.Alias, p.Repost = SourceMastodon, d.bytes(s.uri), d.id(value{}, s.id), s.reblog
 	p.Time = d.time(s.created)
 	if edited || s.edited.kind == text {
-		p.Op = Update
+		p.Op, p.Created = Update, p.Time
 		if at := d.time(s.edited); at != 0 {
 			p.Time = at
 		}

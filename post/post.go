@@ -22,14 +22,16 @@ const (
 // Post is one post. The byte slices of a decoded post are borrowed: they are parts of the decoded value or of the
 // decoder's scratch, and valid until the decoder's next call or until the value is overwritten.
 type Post struct {
-	Source string   // the network, never empty in a decoded post
-	ID     []byte   // the network's id of this post, or of the account (Op); empty if the value had none
-	Alias  []byte   // a second id by which the network may delete the post, if it has one: see AppendKey
-	Time   int64    // when it was posted, or what Op says happened, Unix milliseconds; 0 if unknown
-	Text   []byte   // plain text; filled only with Decoder.Text, and never written by Append
-	Tags   [][]byte // hashtags without hash sign as the author spelled them, in order, repeated ones kept
-	Op     Op
-	Repost bool // somebody else's post, passed on; Text and Tags are the original's
+	Source string // the network, never empty in a decoded post
+	ID     []byte // the network's id of this post, or of the account (Op); empty if the value had none
+	Alias  []byte // a second id by which the network may delete the post, if it has one: see AppendKey
+	Time   int64  // when it was posted, or what Op says happened, Unix milliseconds; 0 if unknown
+	// Created is of an Update when the post was posted at first, likewise. Append does not write it.
+	Created int64
+	Text    []byte   // plain text; filled only with Decoder.Text, and never written by Append
+	Tags    [][]byte // hashtags without hash sign as the author spelled them, in order, repeated ones kept
+	Op      Op
+	Repost  bool // somebody else's post, passed on; Text and Tags are the original's
 }
 
 // AppendKey appends the post's record key to dst:

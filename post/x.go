@@ -3,6 +3,7 @@ package post
 import (
 	"bytes"
 	"slices"
+	"strconv"
 
 	"github.com/tagtide/tagtide/hashtag"
 )
@@ -316,7 +317,7 @@ func (d *Decoder) finishX(x *xPost, p *Post) Result {
 	p.Source, p.ID, p.Repost = SourceX, d.id(x.idStr, x.id), x.repost
 	p.Time = d.xTime(x)
 	if first := d.bytes(x.firstID); x.firstID.kind == text && !bytes.Equal(first, p.ID) {
-		p.ID, p.Op = first, Update // the same post under all its versions
+		p.ID, p.Op, p.Created = first, Update, snowflakeTime(first) // the same post under all its versions
 	}
 	d.fill(p, says, says.given || x.repost && !x.original.present())
 	return Result{Kind: KindPost}
@@ -359,4 +360,21 @@ func (d *Decoder) xTime(x *xPost) int64 {
 		return milli
 	}
 	return d.time(x.created)
+}
+
+// snowflakeTime is when X made an id, 0 if it is none. From November 2010 on X's ids are
+//
+//	┌───────────────────────────────────┬─────────┬──────────┐
+//	│ milliseconds since 1288834974657  │ machine │ sequence │
+//	└───────────────────────────────────┴─────────┴──────────┘
+//	 41 bits                             10 bits   12 bits
+//
+// and before that are so small that they look like the first of those.
+func snowflakeTime(id []byte) int64 {
+	const epoch = 1288834974657
+	n, err := strconv.ParseUint(string(id), 10, 63)
+	if err != nil {
+		return 0
+	}
+	return int64(n>>22) + epoch
 }
