@@ -269,7 +269,7 @@ func TestAHostileLineIsADeadLetter(t *testing.T) {
 	}))
 	l := openLog(t, t.TempDir())
 	r := start(t, l, options(t, s))
-	until(t, "all messages", func() bool { return r.emitter.Report().Messages == 4 })
+	until(t, "all messages", func() bool { return r.source.Progress().Done == 4 })
 	r.stop(t)
 	got := topic(t, l)
 	if len(got.letters) != 3 || len(got.tags) != 1 || got.tags[s.uri(5)] != "tag5" {
