@@ -33,7 +33,7 @@ func (c *emitCmd) Validate() error {
 	if strings.Contains(c.InstanceID, "/") {
 		return usagef("--instance-id must not contain a slash")
 	}
-	return errors.Join(c.brokerFlags.validate(true), c.paceFlags.validate(), c.topicFlags.validate(), c.sourceFlags.validate(c.Once))
+	return errors.Join(c.nameFlags.validate(), c.brokerFlags.validate(true), c.paceFlags.validate(), c.topicFlags.validate(), c.sourceFlags.validate(c.Once))
 }
 
 // Run does it.

@@ -140,7 +140,7 @@ func (w *works) addEmitters(e emitting, s std) error {
 	for _, f := range feeds {
 		o := emitter.Options{
 			Stream: stream.EmitterOptions{
-				ID: f.id(e.names.Group, e.instance), Cursors: stream.TableTopic(e.names.Group, "cursors"),
+				ID: f.id(e.names.Group, e.instance), Cursors: stream.TableTopic(e.names.Group, cursorsTable),
 				CommitInterval: e.pace.CommitInterval, NoCreate: !e.topics.CreateTopics, Partitions: e.topics.Partitions,
 				ReplicationFactor: e.topics.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
 			},

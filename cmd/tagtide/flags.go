@@ -33,23 +33,28 @@ type cli struct {
 
 // Globals are the flags of every command.
 type Globals struct {
-	LogLevel  slog.Level `help:"debug, info, warn or error." default:"info" placeholder:"LEVEL"`
-	LogFormat string     `help:"text or json." enum:"text,json" default:"text"`
+	LogLevel  levelFlag `help:"debug, info, warn or error (default: info)." default:"info" placeholder:"LEVEL"`
+	LogFormat string    `help:"text or json." enum:"text,json" default:"text"`
+}
+
+// levelFlag is how important a line of the log must be to be written.
+type levelFlag struct{ level slog.Level }
+
+// UnmarshalText is called by the parser.
+func (f *levelFlag) UnmarshalText(text []byte) error {
+	if err := f.level.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%q is none of debug, info, warn and error", text)
+	}
+	return nil
 }
 
 // logger makes what the flags ask for.
 func (g *Globals) logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: g.LogLevel}
+	o := &slog.HandlerOptions{Level: g.LogLevel.level}
 	if g.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
-}
-
-// nameFlags name the group and its input.
-type nameFlags struct {
-	Group      string `help:"Name of the group; its topics begin with it." default:"hashtags"`
-	InputTopic string `help:"Topic the posts are in." default:"tweets"`
 }
 
 // groupFlags say what the group does.

@@ -22,6 +22,9 @@ type describeCmd struct {
 	Format string `help:"text, dot or json." enum:"text,dot,json" default:"text"`
 }
 
+// Validate is called by the parser.
+func (c *describeCmd) Validate() error { return c.nameFlags.validate() }
+
 // Run does it.
 func (c *describeCmd) Run(s std) error {
 	d := c.graph().Describe()

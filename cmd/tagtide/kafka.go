@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/tagtide/tagtide/stream"
@@ -15,15 +16,33 @@ import (
 
 // brokerFlags say where a Kafka is, and who we are to it.
 type brokerFlags struct {
-	Brokers          []string `help:"A Kafka: addresses of some of its brokers." placeholder:"HOST:PORT"`
-	TLS              bool     `name:"tls" help:"Encrypt connections to the brokers."`
-	TLSCA            string   `name:"tls-ca" help:"PEM file with the authorities that brokers' certificates are signed by (default: the system's)." placeholder:"FILE"`
-	TLSCert          string   `name:"tls-cert" help:"PEM file with our certificate, for brokers that ask for one." placeholder:"FILE"`
-	TLSKey           string   `name:"tls-key" help:"PEM file with the key of --tls-cert." placeholder:"FILE"`
-	SASL             string   `name:"sasl" help:"How we prove who we are: plain, scram-sha-256 or scram-sha-512." placeholder:"MECHANISM"`
-	SASLUser         string   `name:"sasl-user" help:"Our name." placeholder:"NAME"`
-	SASLPasswordFile string   `name:"sasl-password-file" help:"File with our password." placeholder:"FILE"`
-	Compression      string   `help:"Of what is written to the brokers: none, lz4, zstd, snappy or gzip." enum:"none,lz4,zstd,snappy,gzip" default:"lz4"`
+	Brokers          brokerList `help:"A Kafka: addresses of some of its brokers." placeholder:"HOST:PORT,…"`
+	TLS              bool       `name:"tls" help:"Encrypt connections to the brokers."`
+	TLSCA            string     `name:"tls-ca" help:"PEM file with the authorities that brokers' certificates are signed by (default: the system's)." placeholder:"FILE"`
+	TLSCert          string     `name:"tls-cert" help:"PEM file with our certificate, for brokers that ask for one." placeholder:"FILE"`
+	TLSKey           string     `name:"tls-key" help:"PEM file with the key of --tls-cert." placeholder:"FILE"`
+	SASL             string     `name:"sasl" help:"How we prove who we are: plain, scram-sha-256 or scram-sha-512." placeholder:"MECHANISM"`
+	SASLUser         string     `name:"sasl-user" help:"Our name." placeholder:"NAME"`
+	SASLPasswordFile string     `name:"sasl-password-file" help:"File with our password." placeholder:"FILE"`
+	Compression      string     `help:"Of what is written to the brokers: none, lz4, zstd, snappy or gzip." enum:"none,lz4,zstd,snappy,gzip" default:"lz4"`
+}
+
+// brokerList is addresses of brokers.
+type brokerList []string
+
+// UnmarshalText is called by the parser, once for each time the flag is given.
+// An empty value is none of an address, and must not be taken for the lack of
+// the flag: whoever means a Kafka would be given the embedded log.
+func (l *brokerList) UnmarshalText(text []byte) error {
+	for address := range strings.SplitSeq(string(text), ",") {
+		address = strings.TrimSpace(address)
+		host, port, err := net.SplitHostPort(address)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" || n == 0 {
+			return fmt.Errorf("%q is not HOST:PORT", address)
+		}
+		*l = append(*l, address)
+	}
+	return nil
 }
 
 // validate finds flags that do not go together. Commands that work nowhere but
@@ -40,11 +59,6 @@ func (f *brokerFlags) validate(needed bool) error {
 		return usagef("--sasl-user and --sasl-password-file go with --sasl")
 	case f.SASL != "" && (f.SASLUser == "" || f.SASLPasswordFile == ""):
 		return usagef("--sasl needs --sasl-user and --sasl-password-file")
-	}
-	for _, b := range f.Brokers {
-		if _, _, err := net.SplitHostPort(b); err != nil {
-			return usagef("--brokers: %q is not HOST:PORT", b)
-		}
 	}
 	switch f.SASL {
 	case "", "plain", "scram-sha-256", "scram-sha-512":

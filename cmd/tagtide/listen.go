@@ -19,7 +19,11 @@ func listen(addresses map[string]string) (listeners, error) {
 		var err error
 		if l[flag], err = net.Listen("tcp", address); err != nil {
 			delete(l, flag)
-			return nil, errors.Join(fmt.Errorf("%s %s: %w", flag, address, err), l.close())
+			err = fmt.Errorf("%s %s: %w", flag, address, err)
+			if malformed := new(net.AddrError); errors.As(err, &malformed) {
+				err = usagef("%w: name it as HOST:PORT", err)
+			}
+			return nil, errors.Join(err, l.close())
 		}
 	}
 	return l, nil

@@ -50,10 +50,7 @@ func tagtide(ctx context.Context, args []string, s std) int {
 	var c cli
 	exited := -1
 	parser := newParser(&c, s, func(code int) { exited = code })
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(usual(args))
 	if exited >= 0 { // help was asked for and given
 		return exited
 	}
@@ -69,6 +66,19 @@ func tagtide(ctx context.Context, args []string, s std) int {
 	return exitCode(s.err, err)
 }
 
+// usual puts what people ask every program into this one's words.
+func usual(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(args[1:len(args):len(args)], "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
 // newParser makes the parser of the command line.
 func newParser(c *cli, s std, exit func(code int)) *kong.Kong {
 	parser, err := kong.New(c,
@@ -76,7 +86,7 @@ func newParser(c *cli, s std, exit func(code int)) *kong.Kong {
 		kong.Description("Counts hashtags: posts in, a live ranking out, exactly once."),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(s.out, s.err), kong.DefaultEnvars("TAGTIDE"), kong.Exit(exit),
-		kong.Vars{"sources": strings.Join(sourceNames, ","), "version": version().line()},
+		kong.Vars{"sources": strings.Join(sourceNames, ",")},
 	)
 	if err != nil {
 		panic(err) // the flags' own definition is wrong

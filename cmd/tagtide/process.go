@@ -23,7 +23,7 @@ func (c *processCmd) Help() string {
 
 // Validate is called by the parser.
 func (c *processCmd) Validate() error {
-	return errors.Join(c.brokerFlags.validate(true), c.memberFlags.validate(), c.topicFlags.validate())
+	return errors.Join(c.nameFlags.validate(), c.brokerFlags.validate(true), c.memberFlags.validate(), c.topicFlags.validate())
 }
 
 // Run does it.

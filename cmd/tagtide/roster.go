@@ -50,7 +50,7 @@ func newNews(role string, look func(*roster.Instance), logger *slog.Logger) *new
 
 // share makes the process take part in the roster of a group.
 func (n *news) share(l *stream.Log, group string, t topicFlags) {
-	topic := stream.TableTopic(group, "instances")
+	topic := stream.TableTopic(group, instancesTable)
 	view, err := stream.NewView(l, topic, codec.JSON[roster.Instance](), stream.ViewOptions[roster.Instance]{Changed: n.hear, Logger: n.logger})
 	if err != nil {
 		n.told("hearing of others", err)

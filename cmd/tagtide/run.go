@@ -33,7 +33,7 @@ func (c *runCmd) Validate() error {
 	if c.Top < 0 {
 		return usagef("--top must not be negative")
 	}
-	return errors.Join(c.memberFlags.validate(), c.topicFlags.validate(), c.brokerFlags.validate(false), c.sourceFlags.validate(c.Once))
+	return errors.Join(c.nameFlags.validate(), c.memberFlags.validate(), c.topicFlags.validate(), c.brokerFlags.validate(false), c.sourceFlags.validate(c.Once))
 }
 
 // Run does it.

@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // serveCmd is only the view, the API and the page.
 type serveCmd struct {
@@ -18,7 +21,9 @@ func (c *serveCmd) Help() string {
 }
 
 // Validate is called by the parser.
-func (c *serveCmd) Validate() error { return c.brokerFlags.validate(true) }
+func (c *serveCmd) Validate() error {
+	return errors.Join(c.nameFlags.validate(), c.brokerFlags.validate(true))
+}
 
 // Run does it.
 func (c *serveCmd) Run(ctx context.Context, s std, g *Globals) error {

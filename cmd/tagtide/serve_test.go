@@ -96,6 +96,23 @@ func TestWrongUsageSaysWhat(t *testing.T) {
 		"missing file":         {[]string{"run", "--once", "--source", "file", "--input", "/no/such/file"}, exitFailed, "/no/such/file"},
 		"no data":              {[]string{"topics", "read", "x", "--data-dir", t.TempDir()}, exitFailed, "--data-dir"},
 		"no such topic partit": {[]string{"run", "--partitions", "-1"}, exitUsage, "--partitions"},
+		"no topic name":        {[]string{"run", "--once", "--posts", "1", "--group", "a b"}, exitUsage, "--group"},
+		"out of its folder":    {[]string{"run", "--once", "--posts", "1", "--group", ".."}, exitUsage, "--group"},
+		"group of a topology":  {[]string{"describe", "--group", "a/b"}, exitUsage, "--group"},
+		"group of a log":       {[]string{"check", "--group", "a/b"}, exitUsage, "--group"},
+		"group too long":       {[]string{"describe", "--group", strings.Repeat("g", 240)}, exitUsage, "--group"},
+		"no input topic":       {[]string{"run", "--once", "--posts", "1", "--input-topic="}, exitUsage, "--input-topic"},
+		"input is a table":     {[]string{"run", "--once", "--posts", "1", "--input-topic", "hashtags-table"}, exitUsage, "--input-topic"},
+		"input has cursors":    {[]string{"emit", "--brokers", "127.0.0.1:1", "--input-topic", "hashtags-cursors-table"}, exitUsage, "--input-topic"},
+		"no address":           {[]string{"run", "--listen", "8080"}, exitUsage, "--listen"},
+		"no port":              {[]string{"run", "--admin-listen", "127.0.0.1:99999"}, exitUsage, "--admin-listen"},
+		"empty brokers":        {[]string{"run", "--once", "--posts", "1", "--brokers="}, exitUsage, "--brokers"},
+		"broker without port":  {[]string{"serve", "--brokers", "kafka:9092,kafka"}, exitUsage, `"kafka"`},
+		"broker's port":        {[]string{"serve", "--brokers", "kafka:90920"}, exitUsage, "90920"},
+		"broker without host":  {[]string{"serve", "--brokers", ":9092"}, exitUsage, "--brokers"},
+		"no level":             {[]string{"run", "--log-level", "loud"}, exitUsage, "warn"},
+		"topic without a name": {[]string{"topics", "read", ""}, exitUsage, "name"},
+		"help for nothing":     {[]string{"help", "rum"}, exitUsage, "rum"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, stderr := do(t, "", c.args...)
@@ -109,6 +126,36 @@ func TestWrongUsageSaysWhat(t *testing.T) {
 				t.Errorf("a stack trace: %s", stderr)
 			}
 		})
+	}
+}
+
+// Whoever asks for help, or which version this is, gets it in each usual way.
+func TestHelpIsGivenHoweverItIsAskedFor(t *testing.T) {
+	for says, asked := range map[string][][]string{
+		"Usage: tagtide <command>":   {nil, {"help"}, {"--help"}, {"-h"}},
+		"Usage: tagtide run [flags]": {{"help", "run"}, {"run", "--help"}},
+		"tagtide topics read <name>": {{"help", "topics", "read"}, {"topics", "read", "--help"}},
+		version().line():             {{"version"}, {"--version"}},
+	} {
+		for _, args := range asked {
+			code, out, said := do(t, "", args...)
+			if code != exitDone || !strings.Contains(out, says) || said != "" {
+				t.Errorf("tagtide %s: exit %d, said %q, printed %q", strings.Join(args, " "), code, said, out)
+			}
+		}
+	}
+}
+
+// An address list may have spaces, and an empty variable is not the lack of one.
+func TestBrokersAreAList(t *testing.T) {
+	c, _ := parsed(t, []string{"serve", "--brokers", "a:1, b:2", "--brokers", "[::1]:3"}, nil)
+	if got := strings.Join(c.Serve.Brokers, "|"); got != "a:1|b:2|[::1]:3" {
+		t.Errorf("brokers %s", got)
+	}
+	t.Setenv("TAGTIDE_BROKERS", "")
+	code, _, said := do(t, "", "run", "--once", "--posts", "1")
+	if code != exitUsage || !strings.Contains(said, "TAGTIDE_BROKERS") {
+		t.Errorf("exit %d: %s", code, said)
 	}
 }
 

@@ -32,7 +32,9 @@ type storedFlags struct {
 }
 
 // Validate is called by the parser.
-func (f *storedFlags) Validate() error { return f.brokerFlags.validate(false) }
+func (f *storedFlags) Validate() error {
+	return errors.Join(f.nameFlags.validate(), f.brokerFlags.validate(false))
+}
 
 func (f *storedFlags) dir() (string, error) {
 	if f.DataDir != "" {
@@ -163,6 +165,14 @@ func describeTopics(ctx context.Context, w io.Writer, l *stream.Log, names ...st
 type topicsReadCmd struct {
 	Name string `arg:"" help:"The topic."`
 	storedFlags
+}
+
+// Validate is called by the parser.
+func (c *topicsReadCmd) Validate() error {
+	if !isName(c.Name, maxName) {
+		return usagef("%q is not the name of a topic", c.Name)
+	}
+	return c.storedFlags.Validate()
 }
 
 // recordJSON is a record as a line. Bytes that are no UTF-8 are in base64,
