@@ -195,8 +195,8 @@ var mutants = []mutant{
 	{
 		name: "sweep takes rows that live",
 		file: "stream/internal/table/age.go",
-		old:  "		if !a.lives(row, a.sealed) {\n",
-		new:  "		if !a.lives(row, a.sealed+a.keep/2) {\n",
+		old:  "		if a.lives(row, a.sealed) {\n",
+		new:  "		if a.lives(row, a.sealed+a.keep/2) {\n",
 	},
 	{
 		name: "sweep takes rows that are set again",

@@ -22,15 +22,19 @@ import (
 // A row that has ended is seen by nobody any more. The store keeps it until a
 // sweep comes by: every commit looks at some rows from where the last one
 // stopped, at twice as many as it writes, so that what has ended is never much
-// more than what lives.
+// more than what lives. It looks at none while not even the oldest has ended.
 type age struct {
 	keep    int64 // milliseconds
 	now     int64 // stream time
 	sealed  int64 // stream time when the sealed stage was
 	buf     []byte
-	swept   []byte // the key at which the next sweep begins; of whoever commits
 	minimum int    // rows that a sweep looks at, at least
-	filter  filter // of the keys that the store has, or will have
+	filter  filter // of the keys that the table has, staged or stored
+
+	// Of whoever commits:
+	swept  []byte // the key at which the next sweep begins
+	oldest int64  // no row in the store was set before
+	seen   int64  // what oldest will be when the sweeps have been at all rows once more
 }
 
 const stampLen = 8
@@ -40,10 +44,12 @@ const stampLen = 8
 func NewAging(kept store.Table, keep time.Duration) (*Table, error) {
 	t := New(kept, 0)
 	a := &age{keep: keep.Milliseconds(), now: kept.Checkpoint().Stream, minimum: 64}
+	a.oldest = a.now
 	err := kept.Scan(nil, func(key, row []byte) bool {
 		if a.lives(row, a.now) {
 			a.filter.add(str(key), a.now) // not when it was set: they come in no order
 		}
+		a.oldest = min(a.oldest, setAt(row))
 		return true
 	})
 	if err != nil {
@@ -72,6 +78,14 @@ func (a *age) live(row []byte, ok bool) ([]byte, bool) {
 
 func (a *age) lives(row []byte, now int64) bool {
 	return len(row) >= stampLen && now-int64(binary.BigEndian.Uint64(row)) <= a.keep
+}
+
+// setAt is the stream time at which a row was set, 0 if it does not say.
+func setAt(row []byte) int64 {
+	if len(row) < stampLen {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(row))
 }
 
 // stamped is the row of a value that is set now, valid until the next call.
@@ -105,17 +119,27 @@ func (t *Table) Sweep(c *store.Change) error {
 // sweep returns the keys that have ended, among so many rows from where the
 // last sweep stopped.
 func (t *Table) sweep(rows int) (ended [][]byte, err error) {
-	a, seen := t.age, 0
+	a, looked := t.age, 0
+	if a.sealed-a.oldest <= a.keep {
+		return nil, nil
+	}
+	if a.swept == nil {
+		a.seen = t.kept.Checkpoint().Stream // what is not in the store yet was set later
+	}
 	var last []byte
 	err = t.kept.Scan(a.swept, func(key, row []byte) bool {
-		if !a.lives(row, a.sealed) {
+		if a.lives(row, a.sealed) {
+			a.seen = min(a.seen, setAt(row))
+		} else {
 			ended = append(ended, bytes.Clone(key))
 		}
-		if seen++; seen == rows {
+		if looked++; looked == rows {
 			last = append(bytes.Clone(key), 0)
 		}
-		return seen < rows
+		return looked < rows
 	})
-	a.swept = last // nil at the end: begin again
+	if a.swept = last; last == nil { // the end: begin again
+		a.oldest = a.seen
+	}
 	return ended, err
 }

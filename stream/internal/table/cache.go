@@ -53,6 +53,9 @@ func (c *cache) put(key string, value []byte) {
 
 // update takes over a committed write. It keeps key, and copies value.
 func (c *cache) update(key string, value []byte) {
+	if c.limit == 0 {
+		return
+	}
 	if v, ok := c.young[key]; ok {
 		rest := c.bytes - cost(key, v)
 		if value != nil && rest+cost(key, value) <= c.limit/2 {

@@ -2,6 +2,7 @@ package table
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 type Stage struct {
 	index   map[string]int32
 	entries []Staged
+	order   []place // of the entries by key, once the stage is sealed
 	bytes   int
 	undo    []undo
 	old     []byte // the bytes that undo entries point into
@@ -140,24 +142,44 @@ func (s *Stage) reset() {
 		}
 		s.entries[i] = Staged{buf: buf}
 	}
-	s.entries, s.bytes = s.entries[:0], 0
+	s.entries, s.order, s.bytes = s.entries[:0], s.order[:0], 0
 	s.mark()
 }
 
-// sort puts the entries in key order: what the store and its readers like.
-// The index is not valid by position afterwards, so it is made anew.
+// A place is an entry's in the order of keys: by the first eight bytes of its
+// key, which decide most comparisons without a look at the key itself.
+type place struct {
+	head  uint64
+	entry int32
+}
+
+// sort finds the order of the keys: what the store and its readers like.
 func (s *Stage) sort() {
-	slices.SortFunc(s.entries, func(a, b Staged) int { return cmp.Compare(a.Key, b.Key) })
+	s.order = s.order[:0]
 	for i := range s.entries {
-		s.index[s.entries[i].Key] = int32(i)
+		s.order = append(s.order, place{head(s.entries[i].Key), int32(i)})
 	}
+	slices.SortFunc(s.order, func(a, b place) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return cmp.Compare(s.entries[a.entry].Key, s.entries[b.entry].Key)
+	})
 	s.mark()
+}
+
+// head is the first eight bytes of a key as a number in the same order. Zeros
+// stand for bytes that a shorter key lacks, so that of equal ones nothing is known.
+func head(key string) uint64 {
+	var b [8]byte
+	copy(b[:], key)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // Changelog appends the stage's writes to b, in key order.
 func (s *Stage) Changelog(b *record.Builder) {
-	for i := range s.entries {
-		e := &s.entries[i]
+	for _, p := range s.order {
+		e := &s.entries[p.entry]
 		b.Append(e.Timestamp, raw(e.Key), e.Value)
 	}
 }
@@ -166,9 +188,10 @@ func (s *Stage) Changelog(b *record.Builder) {
 // changelog has reached next.
 func (t *Table) Change(next int64, now time.Time) store.Change {
 	s := t.sealed
-	entries := make([]store.Entry, len(s.entries))
-	for i := range s.entries {
-		entries[i] = store.Entry{Key: raw(s.entries[i].Key), Value: s.entries[i].Value}
+	entries := make([]store.Entry, len(s.order))
+	for i, p := range s.order {
+		e := &s.entries[p.entry]
+		entries[i] = store.Entry{Key: raw(e.Key), Value: e.Value}
 	}
 	last := t.kept.Checkpoint()
 	c := store.Checkpoint{Next: max(next, last.Next), Commit: last.Commit + 1, Time: now}

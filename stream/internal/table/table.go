@@ -49,15 +49,18 @@ func (t *Table) Get(key string) (value []byte, ok bool, err error) {
 	return value, ok, err
 }
 
-// find returns what stands under key, however old.
+// find returns what stands under key, though it may have ended.
 func (t *Table) find(key string) (value []byte, ok bool, err error) {
+	if t.age != nil && !t.age.filter.may(key, t.age.now-t.age.keep) {
+		return nil, false, nil
+	}
 	if value, ok, staged := t.staged(key); staged {
 		return value, ok, nil
 	}
 	if value, ok = t.cache.get(key); ok {
 		return value, true, nil
 	}
-	if t.cache.complete || t.age != nil && !t.age.filter.may(key, t.age.now-t.age.keep) {
+	if t.cache.complete {
 		return nil, false, nil
 	}
 	value, ok, err = t.kept.Get(nil, []byte(key))
