@@ -326,7 +326,7 @@ func (e *Emitter) add(b Block, i int) error {
 }
 
 // addTracked adds the post, unless it is left out. An edit after which the
-// words that are looked for are gone takes the post away from those that count.
+// words that are looked for are gone hides the post until they are back.
 func (e *Emitter) addTracked() error {
 	p := &e.post
 	switch {
@@ -336,7 +336,7 @@ func (e *Emitter) addTracked() error {
 	case e.o.Track.Match(p):
 		return e.addPost()
 	case p.Op == post.Update && len(p.ID) > 0:
-		*p = post.Post{Source: p.Source, ID: p.ID, Alias: p.Alias, Op: post.Delete}
+		*p = post.Post{Source: p.Source, ID: p.ID, Alias: p.Alias, Time: p.Time, Op: post.Hide, Version: p.Version}
 		return e.addPost()
 	}
 	e.skip(skipTrack)

@@ -125,8 +125,9 @@ func TestAnEditOfWhatNobodyRemembersIsANotice(t *testing.T) {
 	}
 }
 
-// With --track, what is edited out of it is out of the counts.
-func TestAnEditThatNoLongerMatchesIsADelete(t *testing.T) {
+// With --track, what is edited out of it is out of the counts, and back when it
+// matches again.
+func TestAnEditThatNoLongerMatchesHidesThePost(t *testing.T) {
 	l := openLog(t, t.TempDir())
 	o := options()
 	o.Track = track(t, "pandemic")
@@ -150,7 +151,7 @@ func TestAnEditThatNoLongerMatchesIsADelete(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		fmt.Sprint(post.KindDelete, post.Delete, 0, 0): 1, fmt.Sprint(post.KindPost, post.Update, 1, 0): 1,
+		fmt.Sprint(post.KindDelete, post.Hide, 0, 0): 1, fmt.Sprint(post.KindPost, post.Update, 1, 0): 1,
 		fmt.Sprint(post.KindSkipped, post.Create, 0, 1): 1,
 	}
 	if fmt.Sprint(ops) != fmt.Sprint(want) {

@@ -30,6 +30,10 @@ func Append(dst []byte, p *Post) []byte {
 		dst = strconv.AppendInt(dst, p.Time, 10)
 	}
 	dst = append(dst, opMembers[p.Op]...)
+	if p.Version != 0 {
+		dst = append(dst, `,"version":`...)
+		dst = strconv.AppendInt(dst, p.Version, 10)
+	}
 	if len(p.Tags) > 0 {
 		dst = append(dst, `,"tags":[`...)
 		for i, tag := range p.Tags {
@@ -48,8 +52,8 @@ func Append(dst []byte, p *Post) []byte {
 
 // How the members are written, by what happened.
 var (
-	idMembers = [...]string{Create: `,"id":`, Update: `,"id":`, Delete: `,"id":`, Gone: `,"account":`, Back: `,"account":`}
-	opMembers = [...]string{Create: ``, Update: `,"op":"update"`, Delete: `,"op":"delete"`, Gone: `,"op":"gone"`, Back: `,"op":"back"`}
+	idMembers = [...]string{Create: `,"id":`, Update: `,"id":`, Delete: `,"id":`, Hide: `,"id":`, Gone: `,"account":`, Back: `,"account":`}
+	opMembers = [...]string{Create: ``, Update: `,"op":"update"`, Delete: `,"op":"delete"`, Hide: `,"op":"hide"`, Gone: `,"op":"gone"`, Back: `,"op":"back"`}
 )
 
 // AppendSkipped appends the notice that n posts, n ≥ 1, were left out for reason ("track", "reposts").
@@ -87,7 +91,7 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 
 // canonicalFields are the members of the canonical form, as they were read.
 type canonicalFields struct {
-	version, source, id, account, alias, time, op, repost, skipped, reason value
+	form, source, id, account, alias, time, op, version, repost, skipped, reason value
 }
 
 // canonical reads the canonical form.
@@ -96,7 +100,7 @@ func (d *Decoder) canonical(p *Post) Result {
 	for more := d.enter('{'); more; more = d.more('}') {
 		switch string(d.key()) {
 		case "tagtide":
-			c.version = d.field("tagtide", number)
+			c.form = d.field("tagtide", number)
 		case "source":
 			c.source = d.field("source", text)
 		case "id":
@@ -109,6 +113,8 @@ func (d *Decoder) canonical(p *Post) Result {
 			c.time = d.field("time", number)
 		case "op":
 			c.op = d.field("op", text)
+		case "version":
+			c.version = d.field("version", number)
 		case "tags":
 			d.readTags()
 		case "repost":
@@ -124,8 +130,8 @@ func (d *Decoder) canonical(p *Post) Result {
 	if d.err != nil {
 		return Result{}
 	}
-	if v, valid := parseInt(d.bytes(c.version)); !valid || v != version {
-		d.fail(int(c.version.start), "a version of the canonical form that this program does not know")
+	if v, valid := parseInt(d.bytes(c.form)); !valid || v != version {
+		d.fail(int(c.form.start), "a version of the canonical form that this program does not know")
 		return Result{}
 	}
 	if c.skipped.kind != absent {
@@ -174,18 +180,27 @@ func (d *Decoder) finishCanonical(c *canonicalFields, p *Post) Result {
 	if p.Op == Gone || p.Op == Back {
 		return d.finishAccount(c, p)
 	}
+	if c.version.kind == number {
+		if p.Version = parseVersion(d.bytes(c.version)); p.Version == 0 {
+			d.fail(int(c.version.start), "version is no whole number of at least 1")
+		}
+	}
 	p.Repost = c.repost.kind == boolean && d.data[c.repost.start] == 't'
 	for _, tag := range d.listed {
 		d.tags = append(d.tags, d.bytes(tag))
 	}
 	p.Tags = d.tags
+	result := Result{Kind: KindDelete, Notice: "delete"}
 	switch {
+	case p.Op == Hide:
+		result.Notice = "hide"
 	case p.Op != Delete:
 		return Result{Kind: KindPost}
-	case len(p.ID)+len(p.Alias) == 0:
-		return Result{Kind: KindNotice, Notice: "delete"} // of nobody knows which
 	}
-	return Result{Kind: KindDelete, Notice: "delete"}
+	if len(p.ID) == 0 && (p.Op == Hide || len(p.Alias) == 0) {
+		result.Kind = KindNotice // of nobody knows which
+	}
+	return result
 }
 
 // finishAccount makes of p what happened to an account.
@@ -206,12 +221,14 @@ func (d *Decoder) op(v value) Op {
 		return Update
 	case "delete":
 		return Delete
+	case "hide":
+		return Hide
 	case "gone":
 		return Gone
 	case "back":
 		return Back
 	}
-	d.fail(int(v.start), "an op that is none of create, update, delete, gone, back")
+	d.fail(int(v.start), "an op that is none of create, update, hide, delete, gone, back")
 	return Create
 }
 

@@ -12,8 +12,8 @@ type Kind uint8
 const (
 	// KindPost is a post, new or in a new version (Post.Op).
 	KindPost Kind = iota + 1
-	// KindDelete says that a post is gone: Post has its Source and its ID, or only its Alias, and Op is Delete. Who
-	// does not follow deletes counts it as a notice.
+	// KindDelete says that a post is gone: Post has its Source and its ID, or only its Alias, and Op is Delete; or
+	// that a version of it counts for nothing: Op is Hide. Who does not follow deletes counts it as a notice.
 	KindDelete
 	// KindAccount says that an account is gone with all its posts, or back: Post has its Source, ID is the
 	// account's, and Op is Gone or Back. Who does not follow accounts counts it as a notice.

@@ -123,7 +123,7 @@ var decodeCases = map[string]struct {
 	},
 	"v2, edited": {
 		`{"data":{"id":"12","text":"#a","edit_history_tweet_ids":["11","12"]}}`,
-		Post{Source: "x", ID: []byte("11"), Text: []byte("#a"), Op: Update}, []string{"a"},
+		Post{Source: "x", ID: []byte("11"), Text: []byte("#a"), Op: Update, Version: 12}, []string{"a"},
 	},
 	"v2, with errors": {
 		`{"errors":[{"title":"Not Found Error"}],"data":{"id":"12","text":"#a"}}`,
@@ -183,6 +183,7 @@ func TestDecodeNotices(t *testing.T) {
 		`{"data":{"user_suspend":{"user":{"id":"12"}}}}`:                      {Kind: KindNotice, Notice: "compliance"},
 		`{"tagtide":1,"source":"x","id":"12","op":"delete"}`:                  {Kind: KindDelete, Notice: "delete"},
 		`{"tagtide":1,"source":"x","op":"delete"}`:                            {Kind: KindNotice, Notice: "delete"},
+		`{"tagtide":1,"source":"x","alias":"12","op":"hide"}`:                 {Kind: KindNotice, Notice: "hide"},
 		`{"tagtide":1,"skipped":17,"reason":"track"}`:                         {Kind: KindSkipped, Notice: "track", Skipped: 17},
 		`{"tagtide":1,"skipped":999999999999999999}`:                          {Kind: KindSkipped, Skipped: 999999999999999999},
 		`"{\"delete\":{\"status\":{\"id_str\":\"12\"},\"timestamp_ms\":1}}" `: {Kind: KindDelete, Notice: "delete"},
@@ -237,11 +238,13 @@ func TestDecodeErrorsSayWhatAndWhere(t *testing.T) {
 		`{"tagtide":1}`:                                      {"no source", 0},
 		`{"tagtide":1,"source":12}`:                          {"source is a number where a string belongs", 22},
 		`{"tagtide":1,"source":"x","time":1.5}`:              {"time is no whole number of milliseconds", 33},
-		`{"tagtide":1,"source":"x","time":12345678901234567890}`: {"time is no whole number of milliseconds", 33},
-		`{"tagtide":1,"source":"x","op":"upsert"}`:               {"an op that is none of create, update, delete, gone, back", 32},
-		`{"tagtide":1,"source":"x","op":"gone","id":"12"}`:       {"an op on an account, and no account", 32},
-		`{"tagtide":1,"source":"x","tags":[null]}`:               {"a tag is null", 34},
-		`{"tagtide":1,"skipped":0}`:                              {"skipped is no whole number of posts", 23},
+		`{"tagtide":1,"source":"x","time":12345678901234567890}`:   {"time is no whole number of milliseconds", 33},
+		`{"tagtide":1,"source":"x","op":"upsert"}`:                 {"an op that is none of create, update, hide, delete, gone, back", 32},
+		`{"tagtide":1,"source":"x","op":"update","version":0}`:     {"version is no whole number of at least 1", 50},
+		`{"tagtide":1,"source":"x","version":9223372036854775808}`: {"version is no whole number of at least 1", 36},
+		`{"tagtide":1,"source":"x","op":"gone","id":"12"}`:         {"an op on an account, and no account", 32},
+		`{"tagtide":1,"source":"x","tags":[null]}`:                 {"a tag is null", 34},
+		`{"tagtide":1,"skipped":0}`:                                {"skipped is no whole number of posts", 23},
 	} {
 		var d Decoder
 		var p Post
@@ -317,13 +320,14 @@ func TestAccountsAndAliases(t *testing.T) {
 		`{"tagtide":1,"source":"bluesky","account":"did:plc:a","time":12,"op":"gone"}`: {Source: "bluesky", ID: []byte("did:plc:a"), Time: 12, Op: Gone},
 		`{"tagtide":1,"source":"bluesky","account":"did:plc:a","op":"back"}`:           {Source: "bluesky", ID: []byte("did:plc:a"), Op: Back},
 		`{"tagtide":1,"source":"mastodon","alias":"host/7","op":"delete"}`:             {Source: "mastodon", Alias: []byte("host/7"), Op: Delete},
+		`{"tagtide":1,"source":"x","id":"7","time":12,"op":"hide","version":9}`:        {Source: "x", ID: []byte("7"), Time: 12, Op: Hide, Version: 9},
 		`{"tagtide":1,"source":"mastodon","id":"https://a/7","alias":"host/7"}`:        {Source: "mastodon", ID: []byte("https://a/7"), Alias: []byte("host/7")},
 	} {
 		got, result := decode(t, value)
-		if string(got.ID) != string(want.ID) || string(got.Alias) != string(want.Alias) || got.Op != want.Op || got.Time != want.Time {
+		if string(got.ID) != string(want.ID) || string(got.Alias) != string(want.Alias) || got.Op != want.Op || got.Order() != want.Order() || got.Time != want.Time {
 			t.Errorf("%s is %+v, want %+v", value, got, want)
 		}
-		if kind := [...]Kind{KindPost, KindPost, KindDelete, KindAccount, KindAccount}[want.Op]; result.Kind != kind {
+		if kind := [...]Kind{Delete: KindDelete, Hide: KindDelete, Gone: KindAccount, Back: KindAccount}[want.Op]; result.Kind != max(kind, KindPost) {
 			t.Errorf("%s is of kind %v, want %v", value, result.Kind, kind)
 		}
 		if again := string(Append(nil, &got)); again != value {

@@ -2,6 +2,7 @@ package post
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ func seeds(t testing.TB) [][]byte {
 	for _, value := range []string{
 		`{"tagtide":1,"source":"else\u0022where","id":"\n","time":-1,"op":"delete","tags":["a","\ud83d\ude00"],"repost":true}`,
 		`{"tagtide":1,"skipped":17,"reason":"track"}`,
+		`{"tagtide":1,"source":"x","id":"1","time":1,"op":"hide","version":1900000000000000004,"tags":["a"]}`,
 		`{"id":"1","text":"#a","referenced_posts":[{"type":"retweeted","id":"2","text":"&lt;#b"}],"edit_history_post_ids":["0","1"]}`,
 		`{"data":{"id":"1","referenced_tweets":[{"type":"retweeted","id":"2"}]},"includes":{"posts":[{"id":"2","note_post":{"text":"#b"}}]}}`,
 		`{"data":{"delete":{"tweet":{"id":"1"}},"user_suspend":{},"withheld":{}}}`,
@@ -113,14 +115,15 @@ func FuzzDecode(f *testing.F) {
 
 // FuzzCanonical writes posts of all sorts and reads them again.
 func FuzzCanonical(f *testing.F) {
-	f.Add("x", "12", "host/7", int64(1585915200000), "COVID19\x00a\"\\\n", uint8(0), true)
-	f.Add("é", "", "host/7", int64(-1), "", uint8(2), false)
-	f.Add("x", "42", "", int64(-1), "", uint8(3), false)
-	f.Fuzz(func(t *testing.T, source, id, alias string, milli int64, tags string, op uint8, repost bool) {
+	f.Add("x", "12", "host/7", int64(1585915200000), "COVID19\x00a\"\\\n", uint8(0), int64(0), true)
+	f.Add("é", "", "host/7", int64(-1), "", uint8(2), int64(0), false)
+	f.Add("x", "42", "", int64(-1), "", uint8(3), int64(math.MaxInt64), false)
+	f.Add("x", "42", "", int64(-1), "", uint8(4), int64(0), false)
+	f.Fuzz(func(t *testing.T, source, id, alias string, milli int64, tags string, op uint8, version int64, repost bool) {
 		const longest = 999_999_999_999_999_999 // ms, some 30 million years
-		p := Post{Source: "s" + source, ID: []byte(id), Alias: []byte(alias), Time: milli % longest, Op: Op(op % 5), Repost: repost}
+		p := Post{Source: "s" + source, ID: []byte(id), Alias: []byte(alias), Time: milli % longest, Op: Op(op % 6), Version: max(version, 0), Repost: repost}
 		if p.Op >= Gone { // an account has an id, and nothing of a post's
-			p.ID, p.Alias, p.Repost, tags = []byte("a"+id), nil, false, ""
+			p.ID, p.Alias, p.Version, p.Repost, tags = []byte("a"+id), nil, 0, false, ""
 		}
 		for tag := range strings.SplitSeq(tags, "\x00") {
 			if p.Op < Gone {
@@ -133,7 +136,7 @@ func FuzzCanonical(f *testing.F) {
 			t.Fatal(err)
 		}
 		valid := func(s []byte) string { return string([]rune(string(s))) }
-		if got.Source != valid([]byte(p.Source)) || string(got.ID) != valid(p.ID) || string(got.Alias) != valid(p.Alias) || got.Time != p.Time || got.Op != p.Op || got.Repost != p.Repost {
+		if got.Source != valid([]byte(p.Source)) || string(got.ID) != valid(p.ID) || string(got.Alias) != valid(p.Alias) || got.Time != p.Time || got.Op != p.Op || got.Version != p.Version || got.Repost != p.Repost {
 			t.Fatalf("%+v, want %+v", got, p)
 		}
 		if !slices.EqualFunc(got.Tags, p.Tags, func(a, b []byte) bool { return string(a) == valid(b) }) {

@@ -154,7 +154,7 @@ func TestPages(t *testing.T) {
 	want := []string{
 		`{"tagtide":1,"source":"x","id":"3","tags":["a"],"repost":true}`,
 		`{"tagtide":1,"source":"x","id":"4","tags":["b","é"]}`,
-		`{"tagtide":1,"source":"x","id":"1","op":"update","tags":["c"]}`,
+		`{"tagtide":1,"source":"x","id":"1","op":"update","version":5,"tags":["c"]}`,
 		`{"tagtide":1,"source":"x","id":"6","tags":["d"]}`,
 	}
 	if !slices.Equal(got, want) || err != nil {

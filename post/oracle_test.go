@@ -248,6 +248,14 @@ func slowInt(s string) (int64, bool) {
 	return n, err == nil && !strings.HasPrefix(s, "+") && len(strings.TrimPrefix(s, "-")) <= 18
 }
 
+func slowVersion(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 || s[0] == '+' || len(s) > 19 {
+		return 0
+	}
+	return n
+}
+
 // time.Parse is laxer than the forms that networks write: it takes T1:00, several blanks and a comma.
 var (
 	rfc3339Form = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
@@ -356,6 +364,7 @@ type outcome struct {
 	time       int64
 	text, tags string
 	op         Op
+	version    int64
 	repost     bool
 }
 
@@ -379,7 +388,7 @@ func slowFinish(s *says) outcome {
 	}
 	o := outcome{result: Result{Kind: KindPost}, source: "x", id: s.id, time: s.time, repost: s.repost}
 	if s.hasFirst && s.first != s.id {
-		o.op, o.id = Update, s.first
+		o.op, o.id, o.version = Update, s.first, slowVersion(s.id)
 	}
 	o.text = slowPlain(counts.text)
 	tags := counts.tags
@@ -449,14 +458,22 @@ func slowCanonical(root tree) outcome {
 	milli, valid := slowInt(when.String())
 	o := outcome{result: Result{Kind: KindPost}, source: source, id: id, time: milli, repost: repost, tags: strings.Join(tags, "\x00")}
 	o.alias = alias
-	ops := []string{"create", "update", "delete", "gone", "back"}
+	ops := []string{"create", "update", "delete", "hide", "gone", "back"}
+	number, hasVersion := last[json.Number](root, "version")
+	o.version = slowVersion(number.String())
 	o.op = Op(max(0, slices.Index(ops, op)))
 	if source == "" || hasTime && !valid || op != "" && !slices.Contains(ops, op) || o.op >= Gone && account == "" {
 		panic(errWrongType)
 	}
 	switch {
-	case o.op >= Gone:
+	case o.op >= Gone: // it has no version
 		return outcome{result: Result{Kind: KindAccount, Notice: "account " + op}, source: source, id: account, time: milli, op: o.op}
+	case hasVersion && o.version == 0:
+		panic(errWrongType)
+	case o.op == Hide && id == "":
+		o.result = Result{Kind: KindNotice, Notice: "hide"}
+	case o.op == Hide:
+		o.result = Result{Kind: KindDelete, Notice: "hide"}
 	case o.op == Delete && id+alias == "":
 		o.result = Result{Kind: KindNotice, Notice: "delete"}
 	case o.op == Delete:
@@ -560,7 +577,7 @@ func depth(value []byte) (deepest int) {
 }
 
 func outcomeOf(result Result, p *Post) outcome {
-	return outcome{result, p.Source, string(p.ID), string(p.Alias), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Repost}
+	return outcome{result, p.Source, string(p.ID), string(p.Alias), p.Time, string(p.Text), string(bytes.Join(p.Tags, []byte{0})), p.Op, p.Version, p.Repost}
 }
 
 func checkDecode(t *testing.T, d *Decoder, value []byte) {

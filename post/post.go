@@ -1,5 +1,7 @@
 package post
 
+import "cmp"
+
 // Sources as they stand in [Post.Source] and in record keys. Other producers may use names of their own.
 const (
 	SourceX        = "x"
@@ -15,6 +17,7 @@ const (
 	Create Op = iota // the zero value: a post is new unless it says otherwise
 	Update           // a later version of a post, with all its tags
 	Delete           // a post is gone; it has an ID or at least an Alias, and no tags
+	Hide             // a later version that counts for nothing, as an Update may again; it has an ID and no tags
 	Gone             // an account is gone with all its posts; ID is the account's, and there are no tags
 	Back             // an account that was gone is back; likewise
 )
@@ -31,8 +34,14 @@ type Post struct {
 	Text    []byte   // plain text; filled only with Decoder.Text, and never written by Append
 	Tags    [][]byte // hashtags without hash sign as the author spelled them, in order, repeated ones kept
 	Op      Op
+	// Version is that of an Update or Hide of X, whose versions have numbers that grow; 0 if unknown. See Order.
+	Version int64
 	Repost  bool // somebody else's post, passed on; Text and Tags are the original's
 }
+
+// Order tells which of two later versions (Update, Hide) of a post is the newer one: that with the larger order. It
+// is the version's number or, where there is none, the time at which the post was edited; 0 if that is unknown, too.
+func (p *Post) Order() int64 { return cmp.Or(p.Version, p.Time) }
 
 // AppendKey appends the post's record key to dst:
 //

@@ -317,6 +317,7 @@ func (d *Decoder) finishX(x *xPost, p *Post) Result {
 	p.Source, p.ID, p.Repost = SourceX, d.id(x.idStr, x.id), x.repost
 	p.Time = d.xTime(x)
 	if first := d.bytes(x.firstID); x.firstID.kind == text && !bytes.Equal(first, p.ID) {
+		p.Version = parseVersion(p.ID)
 		p.ID, p.Op, p.Created = first, Update, snowflakeTime(first) // the same post under all its versions
 	}
 	d.fill(p, says, says.given || x.repost && !x.original.present())

@@ -17,11 +17,23 @@ type ledger struct {
 }
 
 type entry struct {
-	kind rowKind
-	at   int64  // stream time
-	uses []use  // of a post
-	post string // of an alias: the post's id
+	what  op
+	order int64  // of an edit
+	at    int64  // stream time
+	uses  []use  // of a post
+	post  string // of an alias: the post's id
 }
+
+// op is what was heard last. Of posts a larger one outranks a smaller.
+type op int
+
+const (
+	posted op = iota
+	edited    // or hidden: without uses
+	deleted
+	goneAway // an account
+	leads    // an alias
+)
 
 // A use of a hashtag.
 type use struct{ key, spelling string }
@@ -66,30 +78,31 @@ func (l *ledger) see(p *post.Post, uses []post.Use) {
 		l.unalias("alias " + p.Source + ":" + string(p.Alias))
 	case p.Op == post.Delete:
 		l.takeBack(id)
-		l.set(id, entry{kind: rowDelete})
-	case p.Op == post.Create || p.Op == post.Update:
-		if len(p.ID) == 0 || l.dedupe == 0 {
-			l.add(all, 1)
-		} else {
-			l.version(p, id, all)
-		}
+		l.set(id, entry{what: deleted})
+	case len(p.ID) == 0 || l.dedupe == 0:
+		l.add(all, 1)
+	default:
+		l.version(p, id, all)
 	}
 }
 
-// version takes a post or an edit.
+// version takes a post, an edit or a hide.
 func (l *ledger) version(p *post.Post, id string, uses []use) {
-	e := entry{kind: rowPost, uses: uses}
-	if p.Op == post.Update {
-		e.kind = rowEdit
+	e := entry{what: posted, uses: uses}
+	if p.Op != post.Create {
+		e.what, e.order = edited, p.Order()
 	}
 	was, known := l.get(id)
-	late := known && e.kind < was.kind
+	late := known && e.what < was.what
+	if known && e.what == edited && was.what == edited && e.order != 0 && was.order != 0 {
+		late = e.order < was.order
+	}
 	if len(p.Alias) > 0 {
 		alias := "alias " + p.Source + ":" + string(p.Alias)
-		if led, there := l.get(alias); there && led.kind == rowDelete {
+		if led, there := l.get(alias); there && led.what == deleted {
 			return
 		}
-		l.set(alias, entry{kind: rowAlias, post: id})
+		l.set(alias, entry{what: leads, post: id})
 	}
 	if account := accountOf(p.Source, p.ID); account != nil && !known {
 		_, late = l.get("account " + p.Source + ":" + string(account))
@@ -111,19 +124,19 @@ func (l *ledger) takeBack(id string) {
 }
 
 func (l *ledger) unalias(alias string) {
-	if led, there := l.get(alias); there && led.kind == rowAlias {
+	if led, there := l.get(alias); there && led.what == leads {
 		l.takeBack(led.post)
-		l.set(led.post, entry{kind: rowDelete})
+		l.set(led.post, entry{what: deleted})
 	}
-	l.set(alias, entry{kind: rowDelete})
+	l.set(alias, entry{what: deleted})
 }
 
 func (l *ledger) gone(account string) {
 	source, name, _ := strings.Cut(account, ":")
 	for id, e := range l.known {
-		if strings.HasPrefix(id, source+":at://"+name+"/") && e.kind < rowDelete {
+		if strings.HasPrefix(id, source+":at://"+name+"/") && e.what < deleted {
 			l.takeBack(id)
 		}
 	}
-	l.set("account "+account, entry{kind: rowGone})
+	l.set("account "+account, entry{what: goneAway})
 }

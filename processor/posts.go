@@ -25,15 +25,26 @@ const PostsTable = "posts"
 //	comes    │ nothing       a post          an edit         a delete
 //	─────────┼────────────────────────────────────────────────────────
 //	a post   │ counts        replaces it     –               –
-//	an edit  │ counts        replaces it     replaces it     –
+//	an edit  │ counts        replaces it     replaces it ¹   –
+//	a hide   │ remembered    takes it back   takes it back ¹ –
 //	a delete │ remembered    takes it back   takes it back   remembered
 //
-// What comes too late, marked –, leaves no trace. So what is remembered of a
-// post depends on nothing that is longer ago than three times Dedupe: what came
-// last; whether an edit before it was there to outrank it; and whether a delete
-// before that. Deletes by alias add one more, through the row that leads from
-// the alias to the post. That is why a lost table is made again of the last four
-// times Dedupe.
+//	¹ but not a newer one
+//
+// A hide is an edit that counts for nothing: an emitter with --track writes one
+// where the words are gone, which a later edit may bring back. Of edits the one
+// with the larger post.Order counts, in whatever order they come; one whose
+// order is unknown is taken for the newest, and does not outrank any.
+//
+// What comes too late, marked –, or older than what is there, leaves no trace.
+// So what is remembered of a post depends on nothing that is longer ago than
+// four times Dedupe: what came last; whether an edit before it was there to
+// outrank it, and a newer edit before that; and whether a delete before that.
+// Deletes by alias add one more, through the row that leads from the alias to
+// the post. That is why a lost table is made again of the last five times
+// Dedupe. (Only of a post with three edits that came in exactly the wrong
+// order, each nearly Dedupe after the other, could such a table say something
+// else.)
 //
 // # Rows
 //
@@ -42,51 +53,107 @@ const PostsTable = "posts"
 // 10^-15, and ids cannot be made to collide on purpose.
 //
 //	key                        value
-//	account 12 │ post 16       post or edit: its hashtags; delete    (Bluesky)
-//	account 12                 the account is gone                   (Bluesky)
-//	post 16                    post or edit: its hashtags; delete    (others)
-//	alias 16                   the key of the post; delete           (Mastodon)
+//	account 12 │ post 16       post or edit: its hashtags; hide; delete   (Bluesky)
+//	account 12                 the account is gone                        (Bluesky)
+//	post 16                    post or edit: its hashtags; hide; delete   (others)
+//	alias 16                   the key of the post; delete                (Mastodon)
 //
 // Bluesky's ids begin with the account's, which so is the prefix of its posts.
 const (
 	accountLen = 12
 	idLen      = 16
-	replays    = 4 // of Dedupe, see above
+	replays    = 5 // of Dedupe, see above
 )
 
 // A row is what is remembered under a key: what it is, and its content.
 //
-//	┌────────┬───────────────────────────────────────────────┐
-//	│ kind 1 │ of a post: for each hashtag length, spelling   │
-//	│        │ of an alias: the post's key                    │
-//	└────────┴───────────────────────────────────────────────┘
+//	┌────────┬───────────────────────────────────────────────────────────┐
+//	│ kind 1 │ of a post or edit: for each hashtag length, spelling       │
+//	│        │ of an edit in order, and a hide: order; the same           │
+//	│        │ of an alias: the post's key                                │
+//	└────────┴───────────────────────────────────────────────────────────┘
+//
+// Lengths are uvarints, the order is a varint.
 type row struct {
-	kind rowKind
-	body []byte
+	kind  rowKind
+	order int64 // post.Order of what kind.ordered tells, 0 if unknown
+	body  []byte
 }
 
+// rowKind is the kind of a row. Zero is that of no row.
 type rowKind byte
 
-// The kinds of rows. Of posts a higher one outranks a lower one.
 const (
-	rowPost   rowKind = 'a'
-	rowEdit   rowKind = 'b'
-	rowDelete rowKind = 'c'
-	rowGone   rowKind = 'g'
-	rowAlias  rowKind = 'n'
+	rowPost    rowKind = 'a'
+	rowEdit    rowKind = 'b' // of unknown order
+	rowDelete  rowKind = 'c'
+	rowOrdered rowKind = 'e' // an edit in order
+	rowGone    rowKind = 'g'
+	rowHidden  rowKind = 'h'
+	rowAlias   rowKind = 'n'
 )
+
+func (k rowKind) ordered() bool { return k == rowOrdered || k == rowHidden }
+
+// counts tells whether a post that is remembered so is counted.
+func (k rowKind) counts() bool { return k == rowPost || k == rowEdit || k == rowOrdered }
+
+// rank is that of what is remembered of a post: a higher one outranks a lower.
+func (k rowKind) rank() int {
+	switch k {
+	case rowEdit, rowOrdered, rowHidden:
+		return 1
+	case rowDelete:
+		return 2
+	}
+	return 0
+}
+
+// rowOf is the row of a post, an edit or a hide, without body.
+func rowOf(p *post.Post) row {
+	switch order := p.Order(); {
+	case p.Op == post.Hide:
+		return row{kind: rowHidden, order: order}
+	case p.Op == post.Create:
+		return row{kind: rowPost}
+	case order == 0:
+		return row{kind: rowEdit}
+	default:
+		return row{kind: rowOrdered, order: order}
+	}
+}
+
+// outranks tells whether r, which is remembered, stays when next comes.
+func (r row) outranks(next row) bool {
+	if a, b := r.kind.rank(), next.kind.rank(); a != b {
+		return a > b
+	}
+	return r.order != 0 && next.order != 0 && r.order > next.order
+}
 
 type rowCodec struct{}
 
 func (rowCodec) Append(dst []byte, r row) ([]byte, error) {
-	return append(append(dst, byte(r.kind)), r.body...), nil
+	dst = append(dst, byte(r.kind))
+	if r.kind.ordered() {
+		dst = binary.AppendVarint(dst, r.order)
+	}
+	return append(dst, r.body...), nil
 }
 
 func (rowCodec) Decode(data []byte) (row, error) {
 	if len(data) == 0 {
 		return row{}, errors.New("decode what is remembered of a post: nothing")
 	}
-	return row{rowKind(data[0]), data[1:]}, nil
+	r := row{kind: rowKind(data[0]), body: data[1:]}
+	if r.kind.ordered() {
+		order, width := binary.Varint(r.body)
+		if width <= 0 {
+			return row{}, errors.New("decode what is remembered of a post: it is cut")
+		}
+		r.order, r.body = order, r.body[width:]
+	}
+	return r, nil
 }
 
 // appendSpelling appends a hashtag to the body of a post's row.
@@ -156,67 +223,79 @@ func (g *group) remember(ctx stream.Context, d *desk) error {
 	if g.posts == nil || len(p.ID) == 0 {
 		return g.change(ctx, nil, uses, 1)
 	}
-	m.key = appendPostKey(m.key[:0], p.Source, p.ID)
-	was, known, err := g.posts.Get(ctx, borrow(m.key))
-	if err != nil {
-		return err
-	}
-	kind := rowPost
-	if p.Op == post.Update {
-		kind = rowEdit
-	}
-	late, err := g.late(ctx, m, p, kind, was, known)
+	is := rowOf(p)
+	was, late, err := g.before(ctx, m, p, is)
 	if err != nil {
 		return err
 	}
 	if late {
 		return g.add(ctx, totals.Duplicates, 1)
 	}
-	if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
+	if err := g.replace(ctx, m, was, uses, is); err != nil {
 		return err
 	}
-	if err := g.replace(ctx, m, uses, kind, known); err != nil {
-		return err
-	}
-	m.body = m.body[:0]
+	is.body = m.body[:0]
 	for _, use := range uses {
-		m.body = appendSpelling(m.body, use.Spelling)
+		is.body = appendSpelling(is.body, use.Spelling)
 	}
-	return g.posts.Set(ctx, borrow(m.key), row{kind, m.body})
+	m.body = is.body
+	return g.posts.Set(ctx, borrow(m.key), is)
 }
 
-// late tells whether something that was heard of the post outranks what comes,
-// and makes the alias lead to it.
-func (g *group) late(ctx stream.Context, m *memory, p *post.Post, kind rowKind, was row, known bool) (bool, error) {
-	late := known && kind < was.kind
+// hide takes back what a post counts, until a later edit.
+func (g *group) hide(ctx stream.Context, d *desk) error {
+	m, is := &d.memory, rowOf(&d.post)
+	was, late, err := g.before(ctx, m, &d.post, is)
+	if err != nil || late {
+		return err
+	}
+	if err := g.uncount(ctx, m, was); err != nil {
+		return err
+	}
+	return g.posts.Set(ctx, borrow(m.key), is)
+}
+
+// before tells what is remembered of the post, under m.key, and whether that, or
+// what is remembered of its alias or account, outranks what comes. It makes the
+// alias lead to the post.
+func (g *group) before(ctx stream.Context, m *memory, p *post.Post, is row) (was row, late bool, err error) {
+	m.key = appendPostKey(m.key[:0], p.Source, p.ID)
+	was, known, err := g.posts.Get(ctx, borrow(m.key))
+	if err != nil {
+		return row{}, false, err
+	}
+	late = was.outranks(is)
 	if len(p.Alias) > 0 {
 		m.alias = shorten(m.alias[:0], idLen, p.Source, ":alias:", p.Alias)
 		led, there, err := g.posts.Get(ctx, borrow(m.alias))
 		if err != nil {
-			return false, err
+			return row{}, false, err
 		}
 		if there && led.kind == rowDelete {
-			return true, nil
+			return was, true, nil
 		}
-		if err := g.posts.Set(ctx, borrow(m.alias), row{rowAlias, m.key}); err != nil {
-			return false, err
+		if err := g.posts.Set(ctx, borrow(m.alias), row{kind: rowAlias, body: m.key}); err != nil {
+			return row{}, false, err
 		}
 	}
 	if known || len(m.key) == idLen {
-		return late, nil
+		return was, late, nil
 	}
 	_, gone, err := g.posts.Get(ctx, borrow(m.key[:accountLen]))
-	return gone, err
+	return was, gone, err
 }
 
-// replace counts a post in the place of what it was, in m.was if it was known.
-func (g *group) replace(ctx stream.Context, m *memory, uses []post.Use, kind rowKind, known bool) error {
-	if !known {
+// replace counts a post in the place of what it was.
+func (g *group) replace(ctx stream.Context, m *memory, was row, uses []post.Use, is row) (err error) {
+	if !was.kind.counts() {
 		return g.change(ctx, nil, uses, 1)
 	}
-	what := totals.Duplicates
-	if kind == rowEdit {
-		what = totals.Edits
+	if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
+		return err
+	}
+	what := totals.Edits
+	if is.kind == rowPost {
+		what = totals.Duplicates
 	}
 	if err := g.add(ctx, what, 1); err != nil {
 		return err
@@ -256,13 +335,15 @@ func has(uses []post.Use, u *post.Use) bool {
 	return false
 }
 
-// forget takes back a post that was deleted, by its id or its alias.
+// forget takes back a post that was hidden, or deleted by its id or its alias.
 func (g *group) forget(ctx stream.Context, d *desk) error {
 	p, m := &d.post, &d.memory
-	if g.posts == nil {
+	switch {
+	case g.posts == nil:
 		return nil
-	}
-	if len(p.ID) > 0 {
+	case p.Op == post.Hide:
+		return g.hide(ctx, d)
+	case len(p.ID) > 0:
 		m.key = appendPostKey(m.key[:0], p.Source, p.ID)
 		return g.takeBack(ctx, m, true)
 	}
@@ -283,25 +364,31 @@ func (g *group) forget(ctx stream.Context, d *desk) error {
 // takeBack takes back what the post of m.key counts, if it does, and remembers
 // the delete if one was heard of.
 func (g *group) takeBack(ctx stream.Context, m *memory, deleted bool) error {
-	was, known, err := g.posts.Get(ctx, borrow(m.key))
+	was, _, err := g.posts.Get(ctx, borrow(m.key))
 	if err != nil {
 		return err
 	}
-	if known && was.kind < rowDelete {
-		if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
-			return err
-		}
-		if err := g.change(ctx, m.was, nil, -1); err != nil {
-			return err
-		}
-		if err := g.add(ctx, totals.Deletes, 1); err != nil {
-			return err
-		}
+	if err := g.uncount(ctx, m, was); err != nil {
+		return err
 	}
 	if deleted {
 		return g.posts.Set(ctx, borrow(m.key), row{kind: rowDelete})
 	}
 	return g.posts.Remove(ctx, borrow(m.key))
+}
+
+// uncount takes back what a post counts.
+func (g *group) uncount(ctx stream.Context, m *memory, was row) (err error) {
+	if !was.kind.counts() {
+		return nil
+	}
+	if m.was, m.folded, err = was.appendUses(m.was[:0], m.folded[:0]); err != nil {
+		return err
+	}
+	if err := g.change(ctx, m.was, nil, -1); err != nil {
+		return err
+	}
+	return g.add(ctx, totals.Deletes, 1)
 }
 
 // account takes back all posts of an account that is gone, and counts none of it

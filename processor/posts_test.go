@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,11 @@ func own(source, id, alias, op string, tags ...string) string {
 	return value + "}"
 }
 
+// version is what own writes, as a version.
+func version(own string, n int) string {
+	return strings.Replace(own, `,"tags"`, fmt.Sprintf(`,"version":%d,"tags"`, n), 1)
+}
+
 // A world is the group with its input, which has one partition, so that every
 // record meets every other.
 type world struct {
@@ -59,6 +65,13 @@ func (w *world) totals() map[string]int64 {
 	return streamtest.NewTable(w.Tester, stream.TableTopic("hashtags", "totals"), codec.Int64).All()
 }
 
+// A fate is what becomes of posts.
+type fate struct {
+	records []string
+	want    string // counts
+	posts   int64
+}
+
 func TestWhatBecomesOfAPost(t *testing.T) {
 	const at = "at://did:plc:a/app.bsky.feed.post/1"
 	post := own("bluesky", at, "", "", "One", "Two")
@@ -66,11 +79,7 @@ func TestWhatBecomesOfAPost(t *testing.T) {
 	del := own("bluesky", at, "", "delete")
 	gone, back := own("bluesky", "did:plc:a", "", "gone"), own("bluesky", "did:plc:a", "", "back")
 	toot := own("mastodon", "https://m/1", "m/1", "", "One")
-	for name, c := range map[string]struct {
-		records []string
-		want    string // counts
-		posts   int64
-	}{
+	become(t, map[string]fate{
 		"twice":                        {[]string{post, post}, "map[one:1 two:1]", 1},
 		"edited":                       {[]string{post, edit}, "map[three:1 two:1]", 1},
 		"edited twice the same":        {[]string{post, edit, edit}, "map[three:1 two:1]", 1},
@@ -93,7 +102,50 @@ func TestWhatBecomesOfAPost(t *testing.T) {
 		"without an id":                {[]string{own("x", "", "", "", "One"), own("x", "", "", "", "One")}, "map[one:2]", 2},
 		"another network's":            {[]string{own("x", "1", "", "", "One"), own("y", "1", "", "", "One")}, "map[one:2]", 2},
 		"only the spelling is edited":  {[]string{own("x", "1", "", "", "ONE"), own("x", "1", "", "update", "One")}, "map[one:1]", 1},
-	} {
+	})
+}
+
+func TestWhatBecomesOfVersions(t *testing.T) {
+	plain, first := own("x", "1", "", "", "One"), version(own("x", "1", "", "update", "First"), 1_900_000_000_000_000_001)
+	second, third := version(own("x", "1", "", "update", "Second"), 1_900_000_000_000_000_002), version(own("x", "1", "", "update", "Third"), 1_900_000_000_000_000_010)
+	hidden := strings.Replace(own("x", "1", "", "hide"), "}", `,"version":1900000000000000005}`, 1)
+	toot := own("mastodon", "https://m/1", "m/1", "", "One")
+	timed := func(tag string, milli int) string {
+		return strings.Replace(own("mastodon", "https://m/1", "m/1", "update", tag), `,"tags"`, fmt.Sprintf(`,"time":%d,"tags"`, milli), 1)
+	}
+	become(t, map[string]fate{
+		"an older edit comes late":   {[]string{plain, third, second}, "map[third:1]", 1},
+		"edits in the wrong order":   {[]string{third, second, first, plain}, "map[third:1]", 1},
+		"edits in order":             {[]string{plain, first, second, third}, "map[third:1]", 1},
+		"the newest edit again":      {[]string{third, second, third}, "map[third:1]", 1},
+		"edits are ordered by time":  {[]string{toot, timed("Late", 2000), timed("Early", 1000)}, "map[late:1]", 1},
+		"an edit of unknown version": {[]string{third, own("x", "1", "", "update", "Any"), second}, "map[second:1]", 1},
+		"hidden by an older version": {[]string{third, hidden}, "map[third:1]", 1},
+		"hidden by a newer version":  {[]string{second, hidden, first}, "map[]", 0},
+		"hidden and newer again":     {[]string{second, hidden, third}, "map[third:1]", 1},
+	})
+}
+
+func TestWhatBecomesOfAHiddenPost(t *testing.T) {
+	const at = "at://did:plc:a/app.bsky.feed.post/1"
+	post := own("bluesky", at, "", "", "One", "Two")
+	edit, hide := own("bluesky", at, "", "update", "Two", "Three"), own("bluesky", at, "", "hide")
+	del, gone := own("bluesky", at, "", "delete"), own("bluesky", "did:plc:a", "", "gone")
+	become(t, map[string]fate{
+		"hidden":                      {[]string{post, hide}, "map[]", 0},
+		"hidden twice":                {[]string{post, hide, hide}, "map[]", 0},
+		"hidden, and late the post":   {[]string{hide, post}, "map[]", 0},
+		"hidden and back":             {[]string{post, hide, edit}, "map[three:1 two:1]", 1},
+		"hidden, back and deleted":    {[]string{post, hide, edit, del}, "map[]", 0},
+		"hidden and deleted":          {[]string{post, hide, del, edit}, "map[]", 0},
+		"deleted and hidden":          {[]string{del, hide, edit}, "map[]", 0},
+		"hidden, the account is gone": {[]string{post, hide, gone, edit}, "map[]", 0},
+	})
+}
+
+// become counts each and counts again.
+func become(t *testing.T, fates map[string]fate) {
+	for name, c := range fates {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, time.Hour)
 			for _, r := range c.records {
@@ -158,7 +210,7 @@ func TestTheGroupCountsAsTheLedgerDoes(t *testing.T) {
 func drawRecord(rt *rapid.T) string {
 	n := rapid.IntRange(1, 3).Draw(rt, "post")
 	tags := rapid.SliceOfN(rapid.SampledFrom([]string{"One", "ONE", "Two", "three", "漢字"}), 0, 3).Draw(rt, "tags")
-	op := rapid.SampledFrom([]string{"", "", "", "update", "delete", "gone", "back"}).Draw(rt, "op")
+	op := rapid.SampledFrom([]string{"", "", "", "update", "update", "hide", "delete", "gone", "back"}).Draw(rt, "op")
 	account := rapid.SampledFrom([]string{"did:plc:a", "did:plc:b"}).Draw(rt, "account")
 	switch source := rapid.SampledFrom([]string{"x", "bluesky", "mastodon"}).Draw(rt, "source"); {
 	case op == "gone" || op == "back":
@@ -169,6 +221,8 @@ func drawRecord(rt *rapid.T) string {
 		return own(source, "", fmt.Sprintf("%s/%d", account, n), op)
 	case source == "mastodon":
 		return own(source, fmt.Sprintf("https://m/%d", n), fmt.Sprintf("%s/%d", account, n), op, tags...)
+	case op == "update":
+		return version(own(source, fmt.Sprint(n), "", op, append(tags, "edited")...), rapid.IntRange(1, 2).Draw(rt, "version"))
 	default:
 		return own(source, fmt.Sprint(n), "", op, tags...)
 	}
