@@ -52,7 +52,12 @@ func TestSecuredKafka(t *testing.T) {
 		return []string{"run", "--once", "--source", "file", "--input", file, "--output", "ndjson", "--group", group, "--input-topic", group + "-in"}
 	}
 	describe := []string{"topics", "describe"}
-	refused("invalid credentials", append(at(kafkanode.SASL, describe...), sasl("scram-sha-256", "wrong")...)...)
+	for _, mechanism := range []string{"plain", "scram-sha-256"} {
+		wrong := append(at(kafkanode.SASL, describe...), sasl(mechanism, "wrong")...)
+		refused("nvalid ", wrong...) // as the broker says it
+		refused(`user "alice" with `+mechanism, wrong...)
+		refused("check user and password", wrong...)
+	}
 	refused("SASL", at(kafkanode.SASL, describe...)...)
 	refused("certificate", append(at(kafkanode.SASLTLS, describe...), append(sasl("plain", "secret"), "--tls")...)...)
 	refused("grant", append(at(kafkanode.SASL, run(0)...), sasl("plain", "secret")...)...)

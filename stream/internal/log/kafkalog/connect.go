@@ -202,11 +202,11 @@ func (e *tlsError) Unwrap() error { return e.err }
 // worth another try.
 func (c *cluster) refusal(addr string, err error) error {
 	var (
-		kafka  sarama.KError
 		alien  *foreignError
 		secure *tlsError
 		record tls.RecordHeaderError
 	)
+	kafka, told := codeIn(err)
 	who := fmt.Sprintf("broker %s", addr)
 	switch {
 	case errors.As(err, &alien):
@@ -215,7 +215,7 @@ func (c *cluster) refusal(addr string, err error) error {
 		return fmt.Errorf("%s: it does not speak TLS, we do: leave TLS out, or use another port: %w", who, err)
 	case errors.As(err, &secure) && !isLost(secure.err):
 		return fmt.Errorf("%s: %w", who, secure)
-	case errors.As(err, &kafka) && !retriable(classify(kafka)):
+	case told && !retriable(classify(kafka)):
 		return fmt.Errorf("%s: user %q with %s: %w: %w", who, c.o.SASL.User, c.o.SASL.Mechanism, classify(kafka), err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", who, err)
@@ -225,6 +225,15 @@ func (c *cluster) refusal(addr string, err error) error {
 		return fmt.Errorf("%w: %s: it closed the connection (%s): %w", log.ErrUnavailable, who, c.suspicion(), err)
 	}
 	return fmt.Errorf("%w: %s: %w", log.ErrUnavailable, who, err)
+}
+
+// codeIn is what a broker answered, if it did. Where it has explained a refused
+// user, sarama wraps its code so that only [errors.Is] finds it.
+func codeIn(err error) (code sarama.KError, ok bool) {
+	if errors.As(err, &code) {
+		return code, true
+	}
+	return sarama.ErrSASLAuthenticationFailed, errors.Is(err, sarama.ErrSASLAuthenticationFailed)
 }
 
 // suspicion is what may be wrong with whoever always closes the connection, or
