@@ -28,11 +28,14 @@ func Fold(dst, tag []byte) []byte {
 	}
 	n := len(dst)
 	dst = FoldText(dst, tag)
-	key := Trim(dst[n:])
-	if len(key) > MaxLen {
+	switch key := Trim(dst[n:]); {
+	case len(key) > MaxLen:
 		return dst[:n]
+	case len(key) == len(dst)-n:
+		return dst
+	default:
+		return append(dst[:n], key...)
 	}
-	return append(dst[:n], key...)
 }
 
 // Trim is the part of tag without space around it and hash signs before it: what is left between them when a program
@@ -50,6 +53,9 @@ func Trim(tag []byte) []byte {
 
 // plainSign is the length of the hash sign before tag, 0 if there is none or an emoji.
 func plainSign(tag []byte) int {
+	if len(tag) == 0 || tag[0] != '#' && tag[0] != smallSign[0] { // with which ＃ begins as well
+		return 0
+	}
 	found, width := hashSign(tag, 0)
 	if !found && bytes.HasPrefix(tag, []byte(smallSign)) {
 		found, width = true, len(smallSign)

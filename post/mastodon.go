@@ -237,10 +237,16 @@ func (s *spellings) find(text []byte, names int) {
 
 // of is how the hashtag of that name is spelled, the name if it is not in the text.
 func (s *spellings) of(name []byte) []byte {
-	s.key = hashtag.Fold(s.key[:0], name)
-	i := slices.IndexFunc(s.found, func(u Use) bool { return bytes.Equal(u.Key, s.key) })
-	if i < 0 {
-		return name
+	if i := s.index(name); i >= 0 { // it is folded already, as nearly all are
+		return s.found[i].Spelling
 	}
-	return s.found[i].Spelling
+	s.key = hashtag.Fold(s.key[:0], name)
+	if i := s.index(s.key); i >= 0 {
+		return s.found[i].Spelling
+	}
+	return name
+}
+
+func (s *spellings) index(key []byte) int {
+	return slices.IndexFunc(s.found, func(u Use) bool { return bytes.Equal(u.Key, key) })
 }
