@@ -14,10 +14,16 @@ import (
 // Recount counts the records of the input again, one by one, by the rules of
 // the group and without its machinery, and compares with the group's tables. It
 // returns what differs, "" if nothing does. The group must have handled
-// everything, and nothing of the input may have been removed.
+// everything, and of what it had to handle nothing may have been removed. One
+// that has not begun with the oldest records, and remembers no posts, does not
+// know any more where that was: it seems to lack what was before.
 func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err error) {
 	g := Graph(o)
-	if fault, err = recountable(ctx, l, g); err != nil || fault != "" {
+	began, err := stream.Beginnings(ctx, l, g, g.Inputs()[0])
+	if err != nil {
+		return "", err
+	}
+	if fault, err = recountable(ctx, l, g, began); err != nil || fault != "" {
 		return fault, err
 	}
 	dead, err := aside(ctx, l, g)
@@ -27,6 +33,9 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 	want, ledgers := oracle{}, map[int32]*ledger{}
 	var d desk
 	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
+		if r.Offset < began[r.Partition] {
+			return nil
+		}
 		if ledgers[r.Partition] == nil {
 			ledgers[r.Partition] = newLedger(o.Dedupe, want)
 		}
@@ -79,13 +88,13 @@ func aside(ctx context.Context, l *stream.Log, g *stream.GroupGraph) (map[stream
 }
 
 // recountable says why the input does not tell what the table should be.
-func recountable(ctx context.Context, l *stream.Log, g *stream.GroupGraph) (why string, err error) {
+func recountable(ctx context.Context, l *stream.Log, g *stream.GroupGraph, began map[int32]int64) (why string, err error) {
 	topics, err := stream.DescribeTopics(ctx, l, g.Inputs()...)
 	if err != nil {
 		return "", err
 	}
 	for n, p := range topics[0].Partitions {
-		if p.Start > 0 {
+		if p.Start > began[int32(n)] {
 			return fmt.Sprintf("cannot recount: the first %d records of %s partition %d have been removed", p.Start, topics[0].Name, n), nil
 		}
 	}

@@ -2,7 +2,9 @@ package processor_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/tagtide/tagtide/processor"
 	"github.com/tagtide/tagtide/stream"
@@ -32,6 +34,27 @@ func TestARecountLeavesDeadLettersOut(t *testing.T) {
 		t.Fatalf("%d dead letters", n)
 	}
 	if fault, err := processor.Recount(t.Context(), group.Log(), processor.Options{}); fault != "" || err != nil {
+		t.Errorf("recounted: %q, %v", fault, err)
+	}
+}
+
+// What was there before the group began is counted by neither.
+func TestARecountBeginsWhereTheGroupHas(t *testing.T) {
+	o := processor.Options{Dedupe: time.Hour}
+	group := streamtest.New(t, processor.Graph(o), streamtest.Options{Members: -1, Processor: stream.ProcessorOptions{Start: stream.Start{Newest: true}}})
+	tweets := streamtest.NewTopic(group, "tweets", codec.String)
+	for id := range 20 {
+		if id == 10 {
+			group.Join()
+			group.Settle()
+		}
+		tweets.Emit(strconv.Itoa(id), own("x", strconv.Itoa(id), "", "", "Covid19"))
+	}
+	group.Settle()
+	if n := streamtest.NewTable(group, "hashtags-table", codec.Int64).All()["covid19"]; n != 10 {
+		t.Errorf("%d are counted", n)
+	}
+	if fault, err := processor.Recount(t.Context(), group.Log(), o); fault != "" || err != nil {
 		t.Errorf("recounted: %q, %v", fault, err)
 	}
 }

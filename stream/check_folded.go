@@ -66,6 +66,33 @@ func (g *GroupGraph) checkFolded(ctx context.Context, l *Log, s *State, t store.
 	return fault, err
 }
 
+// Beginnings tells in which positions of an input's partitions a group has begun
+// to handle it. Those that it has handled from their first record on are left
+// out, and so are all if it has no table that is folded from that input: then
+// nothing tells.
+func Beginnings(ctx context.Context, l *Log, g *GroupGraph, input string) (map[int32]int64, error) {
+	positions := map[int32]int64{}
+	for _, t := range g.topology.Tables {
+		if t.Fold.Input != input || !t.Owned {
+			continue
+		}
+		topics, err := l.keeper.Topics(ctx, t.Topic)
+		if err != nil || len(topics) == 0 {
+			return nil, err
+		}
+		for n := range topics[0].Partitions {
+			at, err := began(ctx, l, record.Partition{Topic: t.Topic, Number: n})
+			if err != nil {
+				return nil, err
+			}
+			if at > 0 {
+				positions[n] = at
+			}
+		}
+	}
+	return positions, nil
+}
+
 // began reads where a group has begun to handle an input.
 func began(ctx context.Context, l *Log, p record.Partition) (position int64, err error) {
 	ends, err := l.keeper.Ends(ctx, p)
