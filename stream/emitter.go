@@ -42,7 +42,8 @@ type EmitterOptions struct {
 	Partitions int32
 	// ReplicationFactor of topics that are created. Default: the log's.
 	ReplicationFactor int16
-	// Retention of the topic, if it is created. Default 3 days.
+	// Retention of the topic, if it is created. Default 3 days; see
+	// [InputRetention].
 	Retention time.Duration
 	// Table makes the topic, if it is created, a table's: of each key only the
 	// last record stays, and that for as long as Retention.
@@ -126,7 +127,7 @@ func (o *EmitterOptions) prepare() error {
 	setDefault(&o.MaxBytes, 8<<20)
 	setDefault(&o.StopTimeout, 30*time.Second)
 	setDefault(&o.Partitions, defaultPartitions)
-	setDefault(&o.Retention, inputRetention)
+	setDefault(&o.Retention, minRetention)
 	setDefault(&o.Instance, randomInstance())
 	if o.Logger == nil {
 		o.Logger = slog.Default()

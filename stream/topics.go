@@ -14,7 +14,7 @@ import (
 // How the topics that are created are set up; the reasons stand in
 // docs/formats/topics.md.
 const (
-	inputRetention  = 3 * 24 * time.Hour
+	minRetention    = 3 * 24 * time.Hour
 	tableDirtyRatio = 0.1
 	tableSegment    = 64 << 20
 	// maxMessageBytes lets every record through that a task may write, which is
@@ -23,6 +23,23 @@ const (
 	// defaultPartitions of an input that has to be created.
 	defaultPartitions = 4
 )
+
+// InputRetention is for how long an input that is created keeps its records, if
+// a table that is folded from them remembers for keep: half as long again, since
+// a table that is lost is made of what is there when that is done; at least 3
+// days. Who creates the input before the group does gives it to its emitter.
+func InputRetention(keep time.Duration) time.Duration { return max(minRetention, keep+keep/2) }
+
+// retentionOf is that of an input of the group.
+func retentionOf(t *topology.Topology, input string) time.Duration {
+	var keep time.Duration
+	for _, tab := range t.Tables {
+		if tab.Fold.Input == input {
+			keep = max(keep, tab.Fold.Keep)
+		}
+	}
+	return InputRetention(keep)
+}
 
 // ensureGroupTopics finds the topics of a group, creates those that are missing
 // and may be, and checks that their partitions fit one another.
@@ -57,7 +74,7 @@ func foreignTopics(t *topology.Topology, o *ProcessorOptions, ensure func(log.To
 		if s.Loop {
 			continue
 		}
-		want := log.Topic{Name: s.Topic, Partitions: o.partitions(), Cleanup: log.Delete, Retention: inputRetention}
+		want := log.Topic{Name: s.Topic, Partitions: o.partitions(), Cleanup: log.Delete, Retention: retentionOf(t, s.Topic)}
 		if err := ensure(want, o.NoCreate); err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func (w *works) addEmitters(e emitting, s std) error {
 			Stream: stream.EmitterOptions{
 				ID: f.id(e.names.Group, e.instance), Cursors: stream.TableTopic(e.names.Group, cursorsTable),
 				CommitInterval: e.pace.CommitInterval, NoCreate: !e.topics.CreateTopics, Partitions: e.topics.Partitions,
-				ReplicationFactor: e.topics.ReplicationFactor, Logger: w.logger, Metrics: w.registry,
+				ReplicationFactor: e.topics.ReplicationFactor, Retention: stream.InputRetention(e.memory), Logger: w.logger, Metrics: w.registry,
 			},
 			Server: f.server, Track: track, Rate: e.source.rate(f.kind), Gate: e.gate,
 		}
