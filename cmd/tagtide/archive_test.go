@@ -94,7 +94,7 @@ func dumbCount(t *testing.T, lines []byte, apart bool) map[string]int64 {
 		known[tweet.ID] = true
 		tags := map[string]bool{}
 		for _, h := range tweet.Entities.Hashtags {
-			tags[strings.ToLower(h.Text)] = true
+			tags[strings.ReplaceAll(strings.ToLower(h.Text), "ς", "σ")] = true // one letter, written so at a word's end
 		}
 		for tag := range tags {
 			counts[tag]++

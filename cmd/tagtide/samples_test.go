@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,5 +84,35 @@ func TestTheSamplesAreCountedAsExpected(t *testing.T) {
 			}
 			same(t, "counts", counted(t, out), c.want)
 		})
+	}
+}
+
+// What a thousand real tweets had for hashtags counts as a dumb count says, to
+// the last of them.
+func TestRealTweetsCountExactly(t *testing.T) {
+	file := filepath.Join("testdata", "covid_2021.jsonl.gz")
+	packed, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, uses := dumbCount(t, lines, true), int64(0)
+	for _, n := range want {
+		uses += n
+	}
+	if n := bytes.Count(lines, []byte("\n")); n != 1000 || len(want) != 623 || uses != 1524 {
+		t.Fatalf("%d posts, %d hashtags, %d uses are not those tweets", n, len(want), uses)
+	}
+	for _, flags := range []string{"", "--dedupe=off"} {
+		args := append([]string{"run", "--once", "--output", "ndjson", "--source", "file", "--input", file}, strings.Fields(flags)...)
+		same(t, "counts "+flags, counted(t, mustDo(t, args...)), want)
 	}
 }
