@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,22 +17,38 @@ import (
 // newKafkaBed is a bed on a Kafka in memory, with topics that others have made,
 // of two partitions, which take no record of 100,000 bytes.
 func newKafkaBed(t *testing.T, topics ...string) bed {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, topics...),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "100000"}))
+	return kafkaBed(t, kafkaInMemory(t, kfake.SeedTopics(2, topics...), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "100000"})))
+}
+
+func kafkaInMemory(t *testing.T, o ...kfake.Opt) (brokers []string) {
+	c, err := kfake.NewCluster(append(o, kfake.NumBrokers(1))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	l, err := stream.OpenKafka(t.Context(), stream.KafkaOptions{Brokers: c.ListenAddrs(), Logger: slog.New(slog.DiscardHandler)})
+	return c.ListenAddrs()
+}
+
+func kafkaBed(t *testing.T, brokers []string) bed {
+	b := bed{t, nil}
+	var leave func()
+	b.log, leave = b.connect(brokers)
+	t.Cleanup(leave)
+	return b
+}
+
+// connect opens a log of its own on a Kafka.
+func (b bed) connect(brokers []string) (l *stream.Log, end func()) {
+	b.Helper()
+	l, err := stream.OpenKafka(context.Background(), stream.KafkaOptions{Brokers: brokers, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return l, func() {
 		if err := l.Close(); err != nil {
-			t.Error(err)
+			b.Error(err)
 		}
-	})
-	return bed{t, l}
+	}
 }
 
 // copying is a group that copies what it reads, and counts what became of it.

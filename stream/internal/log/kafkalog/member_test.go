@@ -3,7 +3,6 @@ package kafkalog
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -203,22 +202,4 @@ func TestAStoppedMemberDoesNotStopTheOthers(t *testing.T) {
 	}
 	claims(t, stopped, "lost", isGone)
 	w.heal()
-}
-
-// Rebalances leave nothing behind.
-func TestFiftyRebalancesLeaveNoGoroutines(t *testing.T) {
-	c := quickSessions(t, 1)
-	l := open(t, Options{Brokers: c.ListenAddrs()})
-	m := join(t, l, log.JoinOptions{})
-	claim := claims(t, m, "held", held)
-	before := runtime.NumGoroutine()
-	for range 50 {
-		m.Rejoin(nil)
-		claim = claims(t, m, "later", newer(claim))
-	}
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+4; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
-		}
-	}
 }
