@@ -77,7 +77,10 @@ func (c *cluster) openings(ctx context.Context, counts func(pid int64) bool) ([]
 	return all, nil
 }
 
-// led are all partitions that have a leader.
+// led are all partitions of the cluster that have a leader. Those of our own
+// topics would not do: a coordinator that took a transaction for ended names its
+// partitions no more, and it may have had some of topics that only an earlier
+// version of the program wrote to.
 func (c *cluster) led(ctx context.Context) (ps []record.Partition, err error) {
 	var pause backoff
 	for deadline := time.Now().Add(leaderless); ; {
