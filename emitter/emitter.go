@@ -42,6 +42,8 @@ type Options struct {
 	Server string
 	// Track leaves out the posts that do not match; nil: none.
 	Track *post.Track
+	// BlueskyText is post.Decoder.BlueskyText.
+	BlueskyText bool
 	// MaxEditAge leaves out edits of posts that are older, however new the edit
 	// is: nobody remembers what they said before, so they would be counted once
 	// more. 0: no edit is too late, as in an archive, where all that happened to
@@ -133,7 +135,7 @@ func New(l *stream.Log, topic string, source Source, o Options) (*Emitter, error
 	e := &Emitter{
 		o: o, source: source, out: out, batch: out.NewBatch(), began: o.Stream.Now(),
 		logger: sourceLogger(o.Stream.Logger, source.Name(), o.Server), pace: newPacer(o.Rate),
-		decoder: post.Decoder{Text: o.Track != nil},
+		decoder: post.Decoder{Text: o.Track != nil, BlueskyText: o.BlueskyText},
 	}
 	registerMetrics(o.Stream.Metrics, e)
 	return e, nil

@@ -37,7 +37,8 @@ type Decoder struct {
 	Text bool
 
 	// BlueskyText asks for the hashtags in the texts of Bluesky's posts that have neither facets nor a list of
-	// tags. For Bluesky itself these are no hashtags, so without it such a post has none.
+	// tags. For Bluesky itself these are no hashtags, so without it such a post has none. Whoever decodes a topic
+	// twice must ask for the same.
 	BlueskyText bool
 
 	scanner

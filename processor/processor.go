@@ -30,6 +30,9 @@ type Options struct {
 	// SkipReposts leaves out posts that pass on somebody else's; the default
 	// counts every post that is delivered, as the stream did.
 	SkipReposts bool
+	// BlueskyText is post.Decoder.BlueskyText, for what other producers than our
+	// emitters have sent.
+	BlueskyText bool
 	// Dedupe is for how long posts are remembered since they were last heard of,
 	// by the times at which records are sent: what comes again in that time
 	// counts once, and edits and deletes are followed. 0: not at all.
@@ -75,11 +78,13 @@ type desk struct {
 	memory  memory
 }
 
+func newDesk(o Options) *desk { return &desk{decoder: post.Decoder{BlueskyText: o.BlueskyText}} }
+
 // post takes a post apart into uses of hashtags.
 func (g *group) post(ctx stream.Context, value []byte) error {
 	d, _ := g.desks.Get().(*desk)
 	if d == nil {
-		d = &desk{}
+		d = newDesk(g.options)
 	}
 	defer g.desks.Put(d)
 	result, err := d.decoder.Decode(value, &d.post)

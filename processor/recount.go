@@ -31,7 +31,7 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 		return "", err
 	}
 	want, ledgers := oracle{}, map[int32]*ledger{}
-	var d desk
+	d := newDesk(o)
 	err = stream.ReadTopic(ctx, l, g.Inputs()[0], func(r stream.Record) error {
 		if r.Offset < began[r.Partition] {
 			return nil
@@ -41,7 +41,7 @@ func Recount(ctx context.Context, l *stream.Log, o Options) (fault string, err e
 		}
 		ledgers[r.Partition].reach(r.Timestamp.UnixMilli())
 		if !dead[stream.Place{Partition: r.Partition, Offset: r.Offset}] {
-			recount(ledgers[r.Partition], &d, r.Value, o)
+			recount(ledgers[r.Partition], d, r.Value, o)
 		}
 		return nil
 	})

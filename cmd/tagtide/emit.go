@@ -10,6 +10,7 @@ import (
 type emitCmd struct {
 	nameFlags
 	memoryFlags
+	decodeFlags
 	brokerFlags
 	topicFlags
 	sourceFlags
@@ -43,7 +44,7 @@ func (c *emitCmd) Run(ctx context.Context, s std, g *Globals) error {
 	}
 	p := part{role: "emit", topics: c.topicFlags, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
-		e := emitting{source: &c.sourceFlags, names: c.nameFlags, instance: c.InstanceID, pace: c.paceFlags, topics: c.topicFlags, memory: c.Dedupe.time}
+		e := emitting{source: &c.sourceFlags, names: c.nameFlags, instance: c.InstanceID, pace: c.paceFlags, topics: c.topicFlags, memory: c.Dedupe.time, decode: c.decodeFlags}
 		err := w.addEmitters(e, s)
 		return func(ctx context.Context) (bool, error) { return true, w.emit(ctx) }, err
 	})

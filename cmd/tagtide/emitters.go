@@ -121,7 +121,8 @@ type emitting struct {
 	instance string // tells them from those of another process; may be empty
 	pace     paceFlags
 	topics   topicFlags
-	memory   time.Duration               // for how long posts are remembered; 0: not at all
+	memory   time.Duration // for how long posts are remembered; 0: not at all
+	decode   decodeFlags
 	gate     func(context.Context) error // holds them back; nil: nothing does
 }
 
@@ -144,7 +145,7 @@ func (w *works) addEmitters(e emitting, s std) error {
 				CommitInterval: e.pace.CommitInterval, NoCreate: !e.topics.CreateTopics, Partitions: e.topics.Partitions,
 				ReplicationFactor: e.topics.ReplicationFactor, Retention: stream.InputRetention(e.memory), Logger: w.logger, Metrics: w.registry,
 			},
-			Server: f.server, Track: track, Rate: e.source.rate(f.kind), Gate: e.gate,
+			Server: f.server, Track: track, BlueskyText: e.decode.BlueskyText, Rate: e.source.rate(f.kind), Gate: e.gate,
 		}
 		if _, live := f.source.(emitter.Live); live {
 			o.MaxEditAge = e.memory

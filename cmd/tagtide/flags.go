@@ -61,6 +61,7 @@ func (g *Globals) logger(w io.Writer) *slog.Logger {
 type groupFlags struct {
 	nameFlags
 	memoryFlags
+	decodeFlags
 	Reposts string `help:"count posts that pass on somebody else's, or skip them." enum:"count,skip" default:"count"`
 }
 
@@ -68,12 +69,17 @@ type groupFlags struct {
 func (f groupFlags) graph() *stream.GroupGraph { return processor.Graph(f.options()) }
 
 func (f groupFlags) options() processor.Options {
-	return processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip", Dedupe: f.Dedupe.time}
+	return processor.Options{Group: f.Group, Input: f.InputTopic, SkipReposts: f.Reposts == "skip", BlueskyText: f.BlueskyText, Dedupe: f.Dedupe.time}
 }
 
 // memoryFlags say for how long posts are remembered.
 type memoryFlags struct {
 	Dedupe dedupeFlag `help:"For how long posts are remembered since they were last sent: what comes again counts once, edits and deletes are followed. off: each record counts (default: 48h)." default:"48h" placeholder:"TIME"`
+}
+
+// decodeFlags say what is found in posts.
+type decodeFlags struct {
+	BlueskyText bool `help:"Find hashtags in the text of Bluesky's posts that mark none and list none, which Bluesky itself does not."`
 }
 
 // dedupeFlag is a time, or off.

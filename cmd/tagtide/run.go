@@ -122,7 +122,7 @@ func (c *runCmd) makeParts(w *works, dir string, s std) error {
 	if err := w.addView(state); err != nil {
 		return err
 	}
-	e := emitting{source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags, memory: c.Dedupe.time}
+	e := emitting{source: &c.sourceFlags, names: c.nameFlags, pace: c.paceFlags, topics: c.topicFlags, memory: c.Dedupe.time, decode: c.decodeFlags}
 	if embedded {
 		e.gate = (&backlog{log: w.log, graph: w.graph}).wait
 	}

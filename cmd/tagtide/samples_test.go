@@ -57,6 +57,7 @@ func TestTheSamplesAreCountedAsExpected(t *testing.T) {
 		{"jetstream_v1.jsonl", 0, "", of["jetstream_v1.jsonl"]["deletes=subtract,updates=replace"]},
 		{"jetstream_v1.jsonl", 3, "", of["jetstream_v1.jsonl"]["after line 3, updates=replace"]},
 		{"jetstream_v1.jsonl", 2, "", of["jetstream_v1.jsonl"]["deletes=ignore,updates=ignore,text_fallback=false"]},
+		{"jetstream_v1.jsonl", 3, "--bluesky-text", map[string]int64{"corona": 1, "notafacet": 1}},
 		{"jetstream_v2.jsonl", 0, "", none},
 		{"mastodon_public.sse", 0, "", of["mastodon_public.sse"]["deletes=subtract"]},
 		{"mastodon_public.sse", 4, "", of["mastodon_public.sse"]["deletes=ignore,edits=ignore"]},
