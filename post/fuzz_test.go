@@ -94,13 +94,13 @@ func swap(r *rand.Rand, value []byte) []byte {
 func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
 	all := seeds(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	d := &Decoder{Text: true}
-	for range 40_000 {
+	decoders := []*Decoder{{Text: true}, {}, {BlueskyText: true}}
+	for i := range 40_000 {
 		value := all[r.IntN(len(all))]
 		for range r.IntN(4) {
 			value = mutate(r, value, all[r.IntN(len(all))])
 		}
-		checkDecode(t, d, value)
+		checkDecode(t, decoders[i%len(decoders)], value)
 	}
 }
 
@@ -109,7 +109,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		checkDecode(t, &Decoder{Text: true}, value)
+		for _, d := range []Decoder{{Text: true}, {}, {Text: true, BlueskyText: true}} {
+			checkDecode(t, &d, value)
+		}
 	})
 }
 

@@ -128,7 +128,7 @@ func slowCommit(all tree, did string, o outcome) outcome {
 		return o
 	}
 	o.result = Result{Kind: KindPost}
-	o.text, o.tags = slowRecord(all)
+	o.text, o.tags, o.unmarked = slowRecord(all)
 	return o
 }
 
@@ -139,8 +139,8 @@ func slowName(name string) string {
 	return name
 }
 
-// slowRecord is the text and the hashtags of the last record.
-func slowRecord(all tree) (text, tags string) {
+// slowRecord is the text and the hashtags of the last record, and whether it has neither list.
+func slowRecord(all tree) (text, tags string, unmarked bool) {
 	var record tree
 	for _, m := range all {
 		if m.key == "record" {
@@ -151,13 +151,15 @@ func slowRecord(all tree) (text, tags string) {
 		panic(errWrongType)
 	}
 	var marked, listed []string
+	var hasFacets, hasTags bool
 	for _, m := range record {
 		switch m.key {
 		case "text":
 			text, _ = m.value.(string)
 		case "facets":
 			marked = nil
-			facets, _ := m.value.([]any)
+			var facets []any
+			facets, hasFacets = m.value.([]any)
 			for _, facet := range facets {
 				object, _ := facet.(tree)
 				for _, m := range object {
@@ -168,7 +170,8 @@ func slowRecord(all tree) (text, tags string) {
 			}
 		case "tags":
 			listed = nil
-			list, _ := m.value.([]any)
+			var list []any
+			list, hasTags = m.value.([]any)
 			for _, tag := range list {
 				if tag, is := tag.(string); is {
 					listed = append(listed, tag)
@@ -191,7 +194,7 @@ func slowRecord(all tree) (text, tags string) {
 			kept = append(kept, tag)
 		}
 	}
-	return text, strings.Join(kept, "\x00")
+	return text, strings.Join(kept, "\x00"), !hasFacets && !hasTags
 }
 
 func slowFeatures(features []any) (tags []string) {
