@@ -24,7 +24,7 @@ import (
 // so that one that is down holds up none of the others.
 type feed struct {
 	kind   string
-	server string // of a kind that takes several; else empty
+	server string // its name, of a kind that takes several; else empty
 	source emitter.Source
 }
 
@@ -44,11 +44,7 @@ func (f feed) id(group, instance string) string {
 	}
 	id += "." + f.kind
 	if f.server != "" {
-		_, host, found := strings.Cut(f.server, "://")
-		if !found {
-			host = f.server
-		}
-		id += "." + strings.ReplaceAll(strings.TrimRight(host, "/"), "/", "_")
+		id += "." + f.server
 	}
 	if instance != "" {
 		id += "@" + instance
@@ -90,7 +86,7 @@ func (f *sourceFlags) networks(kind, group string, logger *slog.Logger) (feeds [
 	agent := "tagtide/" + version().Version
 	switch kind {
 	case kindBluesky:
-		source, err := bluesky.New(bluesky.Options{Servers: servers[kind], UserAgent: agent, Logger: logger})
+		source, err := bluesky.New(bluesky.Options{Servers: addresses(servers[kind]), UserAgent: agent, Logger: logger})
 		if err != nil {
 			return nil, usagef("--server: %w", err)
 		}
@@ -98,14 +94,14 @@ func (f *sourceFlags) networks(kind, group string, logger *slog.Logger) (feeds [
 	case kindX:
 		o := xstream.Options{Token: tokens[kind], Track: f.Track, Group: group, UserAgent: agent, Logger: logger}
 		if len(servers[kind]) > 0 {
-			o.Server = servers[kind][0]
+			o.Server = servers[kind][0].address
 		}
 		feeds = append(feeds, feed{kind: kind, source: xstream.New(o)})
 	case kindMastodon:
 		for _, server := range servers[kind] {
-			token := cmp.Or(tokens[server], tokens[kind])
-			feeds = append(feeds, feed{kind: kind, server: server, source: mastodon.New(mastodon.Options{
-				Server: server, Token: token, UserAgent: agent, Logger: logger,
+			token := cmp.Or(tokens[server.name], tokens[kind])
+			feeds = append(feeds, feed{kind: kind, server: server.name, source: mastodon.New(mastodon.Options{
+				Server: server.address, Token: token, UserAgent: agent, Logger: logger,
 			})})
 		}
 	default:

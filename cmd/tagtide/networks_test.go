@@ -41,6 +41,9 @@ func serveFake(t *testing.T, mux *http.ServeMux) *httptest.Server {
 	return s
 }
 
+// host is the name of a fake.
+func host(s *httptest.Server) string { return s.Listener.Addr().String() }
+
 // fakeMastodon streams one post, one that is damaged, and nothing more.
 func fakeMastodon(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
@@ -115,7 +118,7 @@ func TestEverySourceHasItsOwnStateAndNoSecretsAreTold(t *testing.T) {
 		sources[s.Source+" "+s.Server] = s
 	}
 	for name, want := range map[string]string{
-		"mastodon " + good.URL: "connected", "mastodon " + bad.URL: "stopped", "x ": "connected", "bluesky ": "",
+		"mastodon " + host(good): "connected", "mastodon " + host(bad): "stopped", "x ": "connected", "bluesky ": "",
 	} {
 		s := sources[name]
 		if want != "" && s.State != want || want == "" && (s.State == "connected" || s.State == "stopped") || s.Since.IsZero() {
@@ -127,8 +130,8 @@ func TestEverySourceHasItsOwnStateAndNoSecretsAreTold(t *testing.T) {
 	}
 	metrics := body(t, url+"/metrics")
 	for _, line := range []string{
-		fmt.Sprintf("tagtide_source_connected{server=%q,source=\"mastodon\"} 1", good.URL), `tagtide_source_connected{server="",source="x"} 1`,
-		fmt.Sprintf("tagtide_source_connected{server=%q,source=\"mastodon\"} 0", bad.URL), `tagtide_source_connected{server="",source="bluesky"} 0`,
+		fmt.Sprintf("tagtide_source_connected{server=%q,source=\"mastodon\"} 1", host(good)), `tagtide_source_connected{server="",source="x"} 1`,
+		fmt.Sprintf("tagtide_source_connected{server=%q,source=\"mastodon\"} 0", host(bad)), `tagtide_source_connected{server="",source="bluesky"} 0`,
 	} {
 		if !strings.Contains(metrics, line) {
 			t.Errorf("no %s", line)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/tagtide/tagtide/emitter/archive"
+	"github.com/tagtide/tagtide/emitter/mastodon"
+	"github.com/tagtide/tagtide/emitter/xstream"
 	"github.com/tagtide/tagtide/post"
 )
 
@@ -124,29 +126,16 @@ func (f *sourceFlags) validateLive(once bool) error {
 	case tokens[kindMastodon] != "" && len(servers[kindMastodon]) > 1:
 		return usagef("--token-file with several Mastodon servers: say which one's token it is, --token-file HOST=FILE")
 	}
+	if f.has(kindX) {
+		if err := xstream.ValidateTrack(f.Track); err != nil {
+			return usagef("--track with --source x: %w", err)
+		}
+	}
 	return nil
 }
 
-// servers are the values of --server by source.
-func (f *sourceFlags) servers() (map[string][]string, error) {
-	of := map[string][]string{}
-	for _, value := range f.Server {
-		kind, server, err := f.owner("--server", value)
-		if err != nil {
-			return nil, err
-		}
-		if server == "" {
-			return nil, usagef("--server %s: names no server", value)
-		}
-		if slices.Contains(of[kind], server) {
-			return nil, usagef("--server %s is there twice", server)
-		}
-		of[kind] = append(of[kind], server)
-	}
-	return of, nil
-}
-
-// tokenFiles are the values of --token-file by source, or by server of Mastodon.
+// tokenFiles are the values of --token-file by source, or by name of a server of
+// Mastodon.
 func (f *sourceFlags) tokenFiles() (map[string]string, error) {
 	servers, err := f.servers()
 	if err != nil {
@@ -155,7 +144,8 @@ func (f *sourceFlags) tokenFiles() (map[string]string, error) {
 	of := map[string]string{}
 	for _, value := range f.TokenFile {
 		owner, file, named := strings.Cut(value, "=")
-		if !named || !slices.Contains(servers[kindMastodon], owner) {
+		name, err := mastodon.ServerName(owner)
+		if owner = name; !named || err != nil || !isNamed(servers[kindMastodon], name) {
 			if owner, file, err = f.owner("--token-file", value); err != nil {
 				return nil, err
 			}

@@ -29,7 +29,7 @@ func TestEmittersKeepTheirIDsWhateverOthersThereAre(t *testing.T) {
 		"g-emitter.demo":                      {feed{kind: kindDemo}, ""},
 		"g-emitter.demo@a":                    {feed{kind: kindDemo}, "a"},
 		"g-emitter.mastodon.social.example":   {feed{kind: kindMastodon, server: "social.example"}, ""},
-		"g-emitter.mastodon.127.0.0.1:80_x@a": {feed{kind: kindMastodon, server: "http://127.0.0.1:80/x/"}, "a"},
+		"g-emitter.mastodon.127.0.0.1:3000@a": {feed{kind: kindMastodon, server: "127.0.0.1:3000"}, "a"},
 	} {
 		got := f.feed.id("g", f.instance)
 		if got != want || ids[got] {
@@ -45,7 +45,7 @@ func TestFlagsOfNetworksAreToldApart(t *testing.T) {
 		once  bool
 		says  string // empty: they are right
 	}{
-		"bluesky":              {sourceFlags{Source: []string{"bluesky"}, Server: []string{"a", "http://b/?c=d"}}, false, ""},
+		"bluesky":              {sourceFlags{Source: []string{"bluesky"}, Server: []string{"a", "http://b/c", "ws://u:p@b/d/subscribe"}}, false, ""},
 		"mastodon":             {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a"}, TokenFile: []string{"f"}}, false, ""},
 		"mastodons":            {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a", "b"}, TokenFile: []string{"b=f"}}, false, ""},
 		"all":                  {sourceFlags{Source: []string{"demo", "x", "mastodon"}, Server: []string{"mastodon=a"}, TokenFile: []string{"x=f"}, Track: []string{"y"}}, false, ""},
@@ -54,6 +54,16 @@ func TestFlagsOfNetworksAreToldApart(t *testing.T) {
 		"not that one":         {sourceFlags{Source: []string{"bluesky"}, Server: []string{"mastodon=a"}}, false, "no --source mastodon"},
 		"mastodon's server":    {sourceFlags{Source: []string{"mastodon"}}, false, "--server"},
 		"twice":                {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a", "a"}}, false, "--server a"},
+		"twice, spelled":       {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a.example", "http://A.example./"}}, false, "a.example is there twice"},
+		"a space":              {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a b"}}, false, "--server a b"},
+		"a scheme":             {sourceFlags{Source: []string{"mastodon"}, Server: []string{"ftp://a"}}, false, "https, not ftp"},
+		"a path":               {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a/@b"}}, false, "--server …@b"},
+		"no name":              {sourceFlags{Source: []string{"mastodon"}, Server: []string{""}}, false, "no name of a server"},
+		"a password":           {sourceFlags{Source: []string{"bluesky"}, Server: []string{"wss://u:hush@a b"}}, false, "--server …@a b"},
+		"parameters":           {sourceFlags{Source: []string{"bluesky"}, Server: []string{"a?x=1"}}, false, "--server a?x=1"},
+		"X's server":           {sourceFlags{Source: []string{"x"}, Server: []string{"x=ftp://a"}, Track: []string{"y"}, TokenFile: []string{"f"}}, false, "--server x=ftp://a"},
+		"X's phrase":           {sourceFlags{Source: []string{"x"}, Track: []string{`say "y"`}, TokenFile: []string{"f"}}, false, "quotation mark"},
+		"a token by any name":  {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a", "b"}, TokenFile: []string{"https://B/=f"}}, false, ""},
 		"whose token":          {sourceFlags{Source: []string{"mastodon"}, Server: []string{"a", "b"}, TokenFile: []string{"f"}}, false, "--token-file"},
 		"two tokens":           {sourceFlags{Source: []string{"x"}, TokenFile: []string{"f", "g"}, Track: []string{"y"}}, false, "--token-file"},
 		"x without track":      {sourceFlags{Source: []string{"x"}, TokenFile: []string{"f"}}, false, "--track"},

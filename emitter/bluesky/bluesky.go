@@ -34,6 +34,7 @@ package bluesky
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -143,7 +144,7 @@ func New(o Options) (*Source, error) {
 	for _, text := range o.Servers {
 		srv, err := parseServer(text)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("bluesky: %w", err)
 		}
 		s.servers.all = append(s.servers.all, srv)
 	}

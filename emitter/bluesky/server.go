@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tagtide/tagtide/emitter/live"
 )
 
 // A server as we know it so far.
@@ -30,18 +32,22 @@ const (
 	collection     = "app.bsky.feed.post"
 )
 
+// ServerName returns the name of a server, which is in cursors: its host and
+// path, the same however one of [Options.Servers] is spelled. An error says what
+// is wrong with it, without quoting it.
+func ServerName(text string) (string, error) {
+	s, err := parseServer(text)
+	if err != nil {
+		return "", err
+	}
+	return s.name, nil
+}
+
 // parseServer parses a host or URL.
 func parseServer(text string) (*server, error) {
-	if !strings.Contains(text, "://") {
-		text = "wss://" + text
-	}
-	u, err := url.Parse(text)
+	u, err := live.ParseServer(text, "wss")
 	if err != nil {
-		var bad *url.Error // quotes all of it, a password included
-		if errors.As(err, &bad) {
-			err = bad.Err
-		}
-		return nil, fmt.Errorf("bluesky: a server's URL: %w", err)
+		return nil, err
 	}
 	s := &server{base: url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}}
 	switch u.Scheme {
@@ -51,12 +57,9 @@ func parseServer(text string) (*server, error) {
 	case "https":
 		s.base.Scheme = "wss"
 	default:
-		return nil, fmt.Errorf("bluesky: server %s: %q is none of wss, ws, https and http", u.Redacted(), u.Scheme)
+		return nil, fmt.Errorf("servers of Bluesky speak wss, ws, https and http, not %s", u.Scheme)
 	}
-	if u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("bluesky: server %s: must be a host, or a URL of host and path", u.Redacted())
-	}
-	path := strings.TrimRight(u.Path, "/")
+	path := u.Path
 	if path, s.first = strings.CutSuffix(path, pathFirst); !s.first {
 		path, s.settled = strings.CutSuffix(path, pathSecond)
 	}

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/tagtide/tagtide/emitter/live"
 )
 
 // A refusal is what only a person can mend. Run ends with it.
@@ -33,26 +35,33 @@ type client struct {
 	timeout time.Duration // of a request with its answer; of a stream, until the answer begins
 }
 
+// ServerName returns the name of a server, by which its cursor goes: its host,
+// the same however [Options.Server] is spelled. An error says what is wrong with
+// it, without quoting it.
+func ServerName(server string) (string, error) {
+	u, err := parseServer(server)
+	if err != nil {
+		return "", err
+	}
+	return u.Host, nil
+}
+
 // parseServer returns the scheme and host of a server, which may be written
 // without the scheme. Without, it is https; on this machine, http.
 func parseServer(server string) (*url.URL, error) {
-	text := server
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
+	u, err := live.ParseServer(server, "https")
+	if err == nil && !strings.Contains(server, "://") && loopback(u.Hostname()) {
+		u, err = live.ParseServer(server, "http")
 	}
-	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return nil, errors.New("no name of a server") // the error of Parse would quote it, with what secret there is in it
-	case u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("no name of a server: mastodon.social or https://mastodon.social, say")
+		return nil, err
+	case u.User != nil || u.Path != "":
+		return nil, errors.New("no name of a server: give nothing but its host, mastodon.social or https://mastodon.social, say")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("it speaks https, not %s", u.Scheme)
+		return nil, fmt.Errorf("servers of Mastodon speak https, not %s", u.Scheme)
 	}
-	if text != server && loopback(u.Hostname()) {
-		u.Scheme = "http"
-	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
 // loopback tells whether a host is this machine.

@@ -10,8 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/tagtide/tagtide/emitter/live"
 )
 
 // A client speaks with one server of X's API as one app.
@@ -43,19 +44,20 @@ func newHTTP() *http.Client {
 	}
 }
 
-// parseServer checks a base URL, and completes a bare host.
-func parseServer(server string) (string, error) {
-	if !strings.Contains(server, "://") {
-		server = "https://" + server
-	}
-	u, err := url.Parse(server)
-	if err != nil {
+// ServerName returns the base URL of a server, the same however
+// [Options.Server] is spelled. An error says what is wrong with it, without
+// quoting it.
+func ServerName(server string) (string, error) {
+	u, err := live.ParseServer(server, "https")
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("server of X's API: %w", err)
+	case u.User != nil:
+		return "", fmt.Errorf("server of X's API: %s, say, without a user", DefaultServer)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", fmt.Errorf("server of X's API: it speaks https, not %s", u.Scheme)
 	}
-	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("server of X's API: %q is no base URL such as %s", u.Redacted(), DefaultServer)
-	}
-	return strings.TrimRight(u.String(), "/"), nil
+	return u.String(), nil
 }
 
 // call asks for JSON and decodes the answer, leniently. An error is a *failure.

@@ -151,7 +151,7 @@ func term(forms []string) (string, error) {
 	var operators []string
 	for _, form := range forms {
 		if strings.ContainsFunc(form, isUnquotable) {
-			return "", errors.New(`rules of X cannot hold a quotation mark, a backslash or a control character`)
+			return "", errors.New(`rules of X cannot hold a quotation mark, a backslash or a control character: leave it out of the phrase`)
 		}
 		operators = append(operators, operatorsFor(form)...)
 	}

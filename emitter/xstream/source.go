@@ -100,9 +100,15 @@ func (o Options) withDefaults() Options {
 // Validate finds what is wrong with the options, everything at once.
 func (o Options) Validate() error {
 	o = o.withDefaults()
-	_, serverErr := parseServer(o.Server)
-	_, trackErr := makeRules(o.Track)
-	return errors.Join(serverErr, validToken(o.Token), trackErr, validBackfill(o.Backfill))
+	_, serverErr := ServerName(o.Server)
+	return errors.Join(serverErr, validToken(o.Token), ValidateTrack(o.Track), validBackfill(o.Backfill))
+}
+
+// ValidateTrack finds what X does not take of [Options.Track], though
+// [post.NewTrack] does.
+func ValidateTrack(track []string) error {
+	_, err := makeRules(track)
+	return err
 }
 
 func validToken(token string) error {
@@ -180,7 +186,7 @@ func (s *Source) prepare() error {
 	if err := s.o.Validate(); err != nil {
 		return err
 	}
-	server, err := parseServer(s.o.Server)
+	server, err := ServerName(s.o.Server)
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,7 @@ func TestServers(t *testing.T) {
 		"https://proxy.example/x": "https://proxy.example/x",
 		"ftp://x":                 "", "https://a:b@x": "", "https://x?y=z": "", "https://": "", "::": "",
 	} {
-		got, err := parseServer(server)
+		got, err := ServerName(server)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q %v", server, got, err)
 		}
