@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +10,13 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
 
+	"github.com/tagtide/tagtide/emitter"
 	"github.com/tagtide/tagtide/stream"
 )
 
@@ -75,6 +78,8 @@ type deadJSON struct {
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
 	Timestamp time.Time `json:"timestamp"`
+	From      string    `json:"from,omitempty"` // file or address
+	Line      int64     `json:"line,omitempty"` // of the file, from 1
 	Error     string    `json:"error"`
 	Size      int       `json:"size"`
 	Dropped   []string  `json:"dropped,omitempty"`
@@ -91,8 +96,9 @@ func (c *deadListCmd) lines(w io.Writer) func(*stream.DeadLetter) error {
 		if d == nil {
 			return nil
 		}
+		from, line := origin(d)
 		row := deadJSON{
-			Topic: d.Topic, Partition: d.Partition, Offset: d.Offset, Timestamp: d.Timestamp.UTC(),
+			Topic: d.Topic, Partition: d.Partition, Offset: d.Offset, Timestamp: d.Timestamp.UTC(), From: from, Line: line,
 			Error: d.Error, Size: d.Size(), Dropped: d.Dropped, Replayed: d.Replayed,
 		}
 		if c.Preview {
@@ -100,6 +106,29 @@ func (c *deadListCmd) lines(w io.Writer) func(*stream.DeadLetter) error {
 		}
 		return e.Encode(row)
 	}
+}
+
+// origin tells where an emitter read what it could not decode; "" if the record
+// does not say, and 0 if there are no lines.
+func origin(d *stream.DeadLetter) (from string, line int64) {
+	for _, h := range d.Headers {
+		switch h.Key {
+		case emitter.HeaderSource:
+			from = strings.ToValidUTF8(string(h.Value), "\uFFFD")
+		case emitter.HeaderLine:
+			line, _ = strconv.ParseInt(string(h.Value), 10, 64) // 0 is what is not known
+		}
+	}
+	return from, line
+}
+
+// where is its origin in one word: file and line, or address.
+func where(d *stream.DeadLetter) string {
+	from, line := origin(d)
+	if line > 0 {
+		from = fmt.Sprintf("%s:%d", from, line)
+	}
+	return cmp.Or(printable(from), "-")
 }
 
 // preview is the beginning of what may be no text at all; nil for null.
@@ -122,11 +151,11 @@ func (c *deadListCmd) table(w io.Writer) func(*stream.DeadLetter) error {
 			return t.Flush()
 		}
 		if rows == 0 {
-			fmt.Fprintln(t, "topic\tpartition\toffset\ttimestamp\tsize\treplayed\terror")
+			fmt.Fprintln(t, "topic\tpartition\toffset\ttimestamp\tsize\treplayed\tfrom\terror")
 		}
 		replayed := map[bool]string{true: "yes", false: "no"}[d.Replayed]
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%s\t%s\n", printable(d.Topic), d.Partition, d.Offset,
-			d.Timestamp.UTC().Format(time.RFC3339), d.Size(), replayed, c.remark(d))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%s\t%s\t%s\n", printable(d.Topic), d.Partition, d.Offset,
+			d.Timestamp.UTC().Format(time.RFC3339), d.Size(), replayed, where(d), c.remark(d))
 		if rows++; rows%page == 0 {
 			return t.Flush()
 		}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,6 +83,28 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	_, _, stderr = do(t, "no\n", "reset", "--data-dir", data)
 	if !strings.Contains(stderr, "3 records of the input are there twice") {
 		t.Errorf("reset says %s", stderr)
+	}
+}
+
+// A damaged line is found again by what is told of it.
+func TestDeadListNamesFileAndLine(t *testing.T) {
+	data, _, _ := buried(t)
+	file := filepath.Join(filepath.Dir(data), "in.jsonl")
+	var lines []int64
+	for _, d := range dead(t, data) {
+		if d.From != file {
+			t.Errorf("it is from %q, want %s", d.From, file)
+		}
+		lines = append(lines, d.Line)
+	}
+	if slices.Sort(lines); !slices.Equal(lines, []int64{2, 3, 4}) {
+		t.Errorf("lines %d", lines)
+	}
+	table := mustDo(t, "dead", "list", "--data-dir", data)
+	for _, line := range lines {
+		if place := fmt.Sprintf(" %s:%d ", file, line); strings.Count(table, place) != 1 {
+			t.Errorf("no%sin\n%s", place, table)
+		}
 	}
 }
 
