@@ -25,20 +25,17 @@ func TestRulesAreMadeAndStaleOnesDeleted(t *testing.T) {
 	if !strings.Contains(r.logs.String(), "the app has rules of others") || len(f.rules) != 5 {
 		t.Errorf("%v\n%s", f.rules, r.logs)
 	}
-	if got := f.visits[0]; !strings.Contains(got, "expansions=referenced_tweets.id") || !strings.Contains(got, "note_tweet") || strings.Contains(got, "backfill") {
+	if got := f.visits[0]; !strings.Contains(got, "expansions=referenced_tweets.id") || !strings.Contains(got, "note_tweet") {
 		t.Errorf("asked for %s", got)
 	}
 }
 
 func TestRulesThatAreThereStay(t *testing.T) {
 	f := newFakeX(t, then(says(tweet(1)), cut), then(says(tweet(2)), waits))
-	r := start(t, f, Options{Track: articles, Group: "mine", Backfill: 2 * time.Minute})
+	r := start(t, f, Options{Track: articles, Group: "mine"})
 	r.until("1[]", "2[]")
-	if len(f.changes) != 3 || f.rules[0].Tag != "tagtide:mine" || !strings.Contains(f.visits[1], "backfill_minutes=2") {
-		t.Errorf("%q %v %q", f.changes, f.rules, f.visits)
-	}
-	if !strings.Contains(r.logs.String(), "it delivers what was missed") {
-		t.Errorf("%s", r.logs)
+	if len(f.changes) != 3 || f.rules[0].Tag != "tagtide:mine" {
+		t.Errorf("%q %v", f.changes, f.rules)
 	}
 	f.mu.Lock()
 	f.script, f.changes = []visit{then(says(tweet(3)), waits)}, nil

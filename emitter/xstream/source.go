@@ -16,9 +16,7 @@
 // emitter, which must be given the same --track.
 //
 // This stream cannot come back to a place: there is no cursor, and what was
-// posted while nobody listened is lost. That is said, with the time. Who has
-// X's backfill gets up to five minutes again, of which deduplication drops what
-// came before.
+// posted while nobody listened is lost. That is said, with the time.
 //
 // Of a post only what [post.Append] writes is kept. A message that cannot be
 // decoded becomes a dead letter that shows its shape, not what it says.
@@ -32,7 +30,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,9 +54,6 @@ type Options struct {
 	// Group owns the rules: those with its name that are not wanted any more
 	// are deleted. Default "hashtags".
 	Group string
-	// Backfill asks for the posts of so many minutes before each connection, 0
-	// to 5, whole ones. X refuses it to apps that have not bought it.
-	Backfill time.Duration
 	// UserAgent that X sees; default "tagtide".
 	UserAgent string
 	// Client sends the requests; default one for this source only.
@@ -101,7 +95,7 @@ func (o Options) withDefaults() Options {
 func (o Options) Validate() error {
 	o = o.withDefaults()
 	_, serverErr := ServerName(o.Server)
-	return errors.Join(serverErr, validToken(o.Token), ValidateTrack(o.Track), validBackfill(o.Backfill))
+	return errors.Join(serverErr, validToken(o.Token), ValidateTrack(o.Track))
 }
 
 // ValidateTrack finds what X does not take of [Options.Track], though
@@ -117,13 +111,6 @@ func validToken(token string) error {
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errors.New("the X token has a space or another character that is in no token: is it the file with the Bearer Token and nothing else?")
-	}
-	return nil
-}
-
-func validBackfill(d time.Duration) error {
-	if d < 0 || d > 5*time.Minute || d%time.Minute != 0 {
-		return fmt.Errorf("backfill of %v: X has 0 to 5 whole minutes", d)
 	}
 	return nil
 }
@@ -244,14 +231,10 @@ func (s *Source) tellRules(p plan) {
 
 // query asks for all that counting needs.
 func (s *Source) query() url.Values {
-	q := url.Values{
+	return url.Values{
 		"tweet.fields": {"created_at,entities,lang,author_id,referenced_tweets,note_tweet,edit_history_tweet_ids"},
 		"expansions":   {"referenced_tweets.id"},
 	}
-	if minutes := int(s.o.Backfill / time.Minute); minutes > 0 {
-		q.Set("backfill_minutes", strconv.Itoa(minutes))
-	}
-	return q
 }
 
 // tellGap says what was lost before the stream that begins now.
@@ -260,10 +243,5 @@ func (s *Source) tellGap(now time.Time) {
 		s.o.Logger.Info("connected to X", "server", s.client.server)
 		return
 	}
-	missed := now.Add(-s.o.Backfill)
-	if !missed.After(s.heard) {
-		s.o.Logger.Info("connected to X again; it delivers what was missed", "from", s.heard.UTC(), "to", now.UTC())
-		return
-	}
-	s.o.Logger.Warn("connected to X again; what was posted meanwhile is lost, X does not deliver it later", "from", s.heard.UTC(), "to", missed.UTC())
+	s.o.Logger.Warn("connected to X again; what was posted meanwhile is lost, X does not deliver it later", "from", s.heard.UTC(), "to", now.UTC())
 }

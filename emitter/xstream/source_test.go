@@ -320,11 +320,10 @@ func TestWhatAPersonMustMendEndsRun(t *testing.T) {
 		"an answer with the token in it": {answers(403, `{"detail":"no access for `+goodToken+`"}`), Options{}, "no access for (the token)"},
 		"another server":                 {answers(404, ``), Options{}, "--server"},
 		"a redirection":                  {answers(302, ``, "Location", "https://example.com"), Options{}, "302"},
-		"bad parameters": {answers(400, `{"errors":[{"parameters":{"backfill_minutes":["5"]},"message":"The query parameter [backfill_minutes] is not allowed"}],"title":"Invalid Request","detail":"One or more parameters to your request was invalid.","type":"https://api.x.com/2/problems/invalid-request"}`),
-			Options{Backfill: 5 * time.Minute}, "[backfill_minutes] is not allowed"},
+		"bad parameters": {answers(400, `{"errors":[{"parameters":{"expansions":["x"]},"message":"The query parameter [expansions] is not allowed"}],"title":"Invalid Request","detail":"One or more parameters to your request was invalid.","type":"https://api.x.com/2/problems/invalid-request"}`),
+			Options{}, "[expansions] is not allowed"},
 		"no access, in the stream": {says(`{"errors":[{"title":"Forbidden","detail":"not any more","type":"https://api.x.com/2/problems/client-forbidden"}]}`), Options{}, "not any more"},
 		"no phrase":                {nil, Options{Track: []string{}}, "--track"},
-		"a wrong backfill":         {nil, Options{Backfill: time.Hour}, "0 to 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
