@@ -66,6 +66,27 @@ func TestPlacesComeBack(t *testing.T) {
 	}
 }
 
+// FuzzPlaces: a cursor that is none is refused, one that is comes back as the
+// place that it was. Numbers may be written in more than one way.
+func FuzzPlaces(f *testing.F) {
+	for _, value := range []string{"5", "1787220000000001 a.example:1/b", "+5 a", "007", "5 ", "5  a", "-1", "9223372036854775808", "\xff"} {
+		f.Add([]byte(value))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		p, err := parsePlace(value)
+		if err != nil {
+			return
+		}
+		printed := p.append(nil)
+		if again, err := parsePlace(printed); again != p || err != nil || p.time < 0 {
+			t.Errorf("%q is %+v, printed as %q, which is %+v, %v", value, p, printed, again, err)
+		}
+		if _, server, _ := strings.Cut(string(value), " "); server != p.server {
+			t.Errorf("the server in %q is %q", value, p.server)
+		}
+	})
+}
+
 func TestPlaceIsTheOldServersUntilTheNewOneHasSentAsMuch(t *testing.T) {
 	now := time.UnixMicro(100)
 	p := place{50, "a"}
