@@ -154,8 +154,7 @@ func (t *Table[V]) Set(ctx Context, key string, value V) error {
 	if err := t.writable(ctx); err != nil {
 		return err
 	}
-	var scratch [64]byte
-	data, err := t.codec.Append(scratch[:0], value)
+	data, err := t.codec.Append(ctx.c.Scratch(), value)
 	if err != nil {
 		return fmt.Errorf("encode for %s: %w", t.topic, err)
 	}

@@ -11,13 +11,18 @@ import (
 // A Context is what a step sees of its record and does to the world. It is
 // valid during the step only.
 type Context struct {
-	task   *Task
-	sink   *Sink
-	source *Source
-	rec    *record.Record
-	key    string
-	time   int64
+	task    *Task
+	sink    *Sink
+	source  *Source
+	rec     *record.Record
+	key     string
+	time    int64
+	scratch [256]byte
 }
+
+// Scratch is empty and has room for a value that is to be Set: one on the stack
+// would be moved to the heap for the sake of its codec. It is the same each time.
+func (c *Context) Scratch() []byte { return c.scratch[:0] }
 
 func (c *Context) begin(s *Source, r *record.Record) {
 	c.source, c.rec, c.time = s, r, r.Timestamp
@@ -107,7 +112,7 @@ func (c *Context) Get(tab int, name, key string) ([]byte, bool, error) {
 	return value, ok, nil
 }
 
-// Set stages a write to a table, or with a nil value a delete. key is kept. A
+// Set stages a write to a table, or with a nil value a delete. It copies both. A
 // record over [MaxRecord] is an error.
 func (c *Context) Set(tab int, name, key string, value []byte) error {
 	t := c.table(tab)
