@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tagtide/tagtide/emitter/live"
 )
 
 // frameKind is what a frame is.
@@ -33,33 +35,68 @@ type frame struct {
 //	{"$type":"message","payload":{"$type":"…#info","name":…,"message":…}}
 //	{"$type":"error","error":…,"message":…}
 type envelope struct {
-	Type    string `json:"$type"`
-	Error   string `json:"error"`
-	Message string `json:"message"`
-	TimeUS  int64  `json:"time_us"`
-	Payload struct {
-		Type    string `json:"$type"`
-		Name    string `json:"name"`
-		Message string `json:"message"`
-		Time    string `json:"time"`
-	} `json:"payload"`
+	kind, name, message string // name is that of an error or a remark
+	time                string
+	micros              int64
 }
 
 // parseFrame reads what it can: values of unexpected types are as if absent.
 func parseFrame(data []byte) frame {
-	var e envelope
-	if err := json.Unmarshal(data, &e); err != nil && !errors.As(err, new(*json.UnmarshalTypeError)) {
-		return frame{}
+	var e, payload envelope
+	for key, value := range live.Members(data) {
+		switch string(key) {
+		case "error":
+			e.name = live.Text(value)
+		case "time_us":
+			e.micros = parseMicros(value)
+		case "payload":
+			payload = parsePayload(value)
+		default:
+			e.read(key, value)
+		}
 	}
 	switch {
-	case e.Type == "error":
-		return frame{kind: frameError, name: printable(e.Error), message: printable(e.Message)}
-	case e.Type == "message" && strings.HasSuffix(e.Payload.Type, "#info"):
-		return frame{kind: frameInfo, name: printable(e.Payload.Name), message: printable(e.Payload.Message)}
-	case e.Type == "message":
-		return frame{time: parseTime(e.Payload.Time)}
+	case e.kind == "error":
+		return frame{kind: frameError, name: printable(e.name), message: printable(e.message)}
+	case e.kind == "message" && strings.HasSuffix(payload.kind, "#info"):
+		return frame{kind: frameInfo, name: printable(payload.name), message: printable(payload.message)}
+	case e.kind == "message":
+		return frame{time: parseTime(payload.time)}
 	}
-	return frame{time: max(e.TimeUS, 0)}
+	return frame{time: e.micros}
+}
+
+func parsePayload(data []byte) (e envelope) {
+	for key, value := range live.Members(data) {
+		switch string(key) {
+		case "name":
+			e.name = live.Text(value)
+		case "time":
+			e.time = live.Text(value)
+		default:
+			e.read(key, value)
+		}
+	}
+	return e
+}
+
+// read reads what may be inside and outside.
+func (e *envelope) read(key, value []byte) {
+	switch string(key) {
+	case "$type":
+		e.kind = live.Text(value)
+	case "message":
+		e.message = live.Text(value)
+	}
+}
+
+// parseMicros is a number of microseconds, 0 for what is none since 1970.
+func parseMicros(value []byte) int64 {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 // parseTime returns Unix microseconds, 0 for what is no time since then.
@@ -85,11 +122,7 @@ func timeInHead(head []byte) int64 {
 	if len(m[1]) == 0 {
 		return parseTime(string(m[2]))
 	}
-	us, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return us
+	return parseMicros(m[1])
 }
 
 // A refusal is what a server answers instead of a stream. What is not there is

@@ -32,10 +32,11 @@ func TestFramesAreToldApart(t *testing.T) {
 		`{"$type":"message","payload":{"$type":"x#info","name":"OutdatedCursor","message":"m"}}`:          {kind: frameInfo, name: "OutdatedCursor", message: "m"},
 		`{"$type":"error","error":"ConsumerTooSlow","message":"a\nb"}`:                                    {kind: frameError, name: "ConsumerTooSlow", message: "a b"},
 		`{"$type":"message","payload":{"time":"yesterday"}}`:                                              {},
-		`{"time_us":-5}`:                  {},
-		`{"time_us":"5","error":[]}`:      {},
-		`{"$type":"message","payload":7}`: {},
-		`[]`:                              {}, ``: {}, `{`: {}, "\xff": {},
+		`{"time_us":-5}`:                   {},
+		`{"time_us":"5","error":[]}`:       {},
+		`{"time_us":99999999999999999999}`: {},
+		`{"$type":"message","payload":7}`:  {},
+		`[]`:                               {}, ``: {}, `{`: {}, "\xff": {},
 	} {
 		if got := parseFrame([]byte(data)); got != want {
 			t.Errorf("%s: %+v, not %+v", data, got, want)

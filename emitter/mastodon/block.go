@@ -2,11 +2,11 @@ package mastodon
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/tagtide/tagtide/emitter"
+	"github.com/tagtide/tagtide/emitter/live"
 	"github.com/tagtide/tagtide/post"
 )
 
@@ -42,12 +42,13 @@ func parseMeta(k kind, data []byte) meta {
 	if k == kindDelete {
 		m.id = string(bytes.TrimSpace(data[:min(len(data), 2*maxID)]))
 	} else {
-		var status struct {
-			ID       string `json:"id"`
-			EditedAt string `json:"edited_at"`
-		}
-		if json.Unmarshal(data, &status) == nil {
-			m.id, m.edited = status.ID, status.EditedAt
+		for key, value := range live.Members(data) {
+			switch string(key) {
+			case "id":
+				m.id = live.Text(value)
+			case "edited_at":
+				m.edited = live.Text(value)
+			}
 		}
 	}
 	if !sound(m.id) {
