@@ -11,15 +11,18 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/store"
 )
 
-// A Finding is the outcome of checking one thing. Fault is "" if it holds.
+// A Finding is the outcome of checking one thing: it holds unless there is a
+// Fault, or Unchecked says why that could not be told, which is no fault.
 type Finding struct {
-	What  string
-	Fault string
+	What      string
+	Fault     string
+	Unchecked string
 }
 
 // CheckState compares every table in a group's state with its changelog: it must
-// be exactly the changelog folded up to the table's own position. Nobody else
-// may have the state open.
+// be exactly the changelog folded up to the table's own position. One that is a
+// copy of another topic than the one that is there now is unchecked: whoever
+// needs it will restore it. Nobody else may have the state open.
 func CheckState(ctx context.Context, l *Log, s *State, g *GroupGraph) ([]Finding, error) {
 	tables, err := s.tables.Tables()
 	if err != nil {
@@ -32,7 +35,7 @@ func CheckState(ctx context.Context, l *Log, s *State, g *GroupGraph) ([]Finding
 		if g.foldOf(t.Changelog.Topic) >= 0 {
 			check = g.checkFolded
 		}
-		if f.Fault, err = check(ctx, l, s, t); err != nil {
+		if f.Unchecked, f.Fault, err = check(ctx, l, s, t); err != nil {
 			return findings, fmt.Errorf("%s: %w", f.What, err)
 		}
 		findings = append(findings, f)
@@ -62,27 +65,23 @@ func CheckOpen(ctx context.Context, l *Log, g *GroupGraph) (Finding, error) {
 	return f, nil
 }
 
-func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
+func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (unchecked, fault string, err error) {
 	changelog := t.Changelog
 	changelog.Topic = changelog.Topic[strings.LastIndexByte(changelog.Topic, ':')+1:] // without the space of a view or lookup
-	topics, err := l.keeper.Topics(ctx, changelog.Topic)
-	if err != nil {
-		return "", err
-	}
-	if len(topics) == 0 || topics[0].ID != t.Identity.TopicID || t.Identity.Partitions != 0 && topics[0].Partitions != t.Identity.Partitions {
-		return "", nil // a copy of a topic that is no more: the next start drops it
+	if unchecked, err = another(ctx, l, changelog.Topic, t.Identity); err != nil || unchecked != "" {
+		return unchecked, "", err
 	}
 	_, ranges, err := newProbe(l.keeper, "", nil, nil).ends(ctx, changelog.Topic)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	extent := PartitionInfo(ranges[changelog.Number])
 	if t.Checkpoint.Next > extent.Stable {
-		return fmt.Sprintf("the changelog ends before it, at %d", extent.Stable), nil
+		return "", fmt.Sprintf("the changelog ends before it, at %d", extent.Stable), nil
 	}
 	kept, err := s.tables.Open(t.Changelog, t.Identity)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	want, newer, err := fold(ctx, l, changelog, extent, t.Checkpoint.Next)
 	if err == nil {
@@ -91,7 +90,25 @@ func checkTable(ctx context.Context, l *Log, s *State, t store.Info) (fault stri
 	if closed := kept.Close(); err == nil {
 		err = closed
 	}
-	return fault, err
+	return "", fault, err
+}
+
+// another says how the topic that a table was made from is not the one that is
+// there now; "" if it is.
+func another(ctx context.Context, l *Log, topic string, was store.Identity) (how string, err error) {
+	const next = ": whoever needs the table restores it"
+	topics, err := l.keeper.Topics(ctx, topic)
+	switch {
+	case err != nil:
+		return "", err
+	case len(topics) == 0:
+		return fmt.Sprintf("a copy of another topic: there is no %s", topic) + next, nil
+	case topics[0].ID != was.TopicID:
+		return fmt.Sprintf("a copy of another topic: the id of %s was %s, and is %s", topic, was.TopicID, topics[0].ID) + next, nil
+	case was.Partitions != 0 && topics[0].Partitions != was.Partitions:
+		return fmt.Sprintf("a copy of another topic: %s had %d partitions, and has %d", topic, was.Partitions, topics[0].Partitions) + next, nil
+	}
+	return "", nil
 }
 
 // fold reads a changelog: what it says up to a position, and which keys have

@@ -28,33 +28,32 @@ func (g *GroupGraph) foldOf(topic string) int {
 // checkFolded folds a table's input again in memory, from where the group has
 // begun up to the table's position, and compares what lives in both. Where the
 // input has been removed nothing can be told.
-func (g *GroupGraph) checkFolded(ctx context.Context, l *Log, s *State, t store.Info) (fault string, err error) {
+func (g *GroupGraph) checkFolded(ctx context.Context, l *Log, s *State, t store.Info) (unchecked, fault string, err error) {
 	index := g.foldOf(t.Changelog.Topic)
 	input := record.Partition{Topic: g.topology.Tables[index].Fold.Input, Number: t.Changelog.Number}
-	topics, err := l.keeper.Topics(ctx, input.Topic)
-	if err != nil || len(topics) == 0 || topics[0].ID != t.Identity.TopicID {
-		return "", err // a copy of a topic that is no more: the next start drops it
+	if unchecked, err = another(ctx, l, input.Topic, store.Identity{TopicID: t.Identity.TopicID}); err != nil || unchecked != "" {
+		return unchecked, "", err
 	}
 	began, err := began(ctx, l, t.Changelog)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	ends, err := l.keeper.Ends(ctx, input)
 	switch extent := ends[input]; {
 	case err != nil:
-		return "", err
+		return "", "", err
 	case t.Checkpoint.Next > extent.Stable:
-		return fmt.Sprintf("the input ends before it, at %d", extent.Stable), nil
+		return "", fmt.Sprintf("the input ends before it, at %d", extent.Stable), nil
 	case extent.Start > began:
-		return "", nil
+		return fmt.Sprintf("of %s, which it is made from, what lies before %d has been removed", input.Topic, extent.Start), "", nil
 	}
 	want, err := g.refold(ctx, l, index, input, began, t.Checkpoint.Next)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	kept, err := s.tables.Open(t.Changelog, t.Identity)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	have, err := table.NewAging(kept, g.topology.Tables[index].Fold.Keep)
 	if err == nil {
@@ -63,7 +62,7 @@ func (g *GroupGraph) checkFolded(ctx context.Context, l *Log, s *State, t store.
 	if closed := kept.Close(); err == nil {
 		err = closed
 	}
-	return fault, err
+	return "", fault, err
 }
 
 // Beginnings tells in which positions of an input's partitions a group has begun

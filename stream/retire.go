@@ -19,7 +19,7 @@ func (s *State) retire(group, id string, threads int) (retired []string, err err
 	if s.dir == "" {
 		return nil, nil
 	}
-	file := filepath.Join(s.dir, "threads-"+group+"-"+id)
+	file := filepath.Join(s.dir, threadsPrefix+group+"-"+id)
 	used, err := readCount(file)
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func OpenState(dir string, o StateOptions) (*State, error) {
 			return s, "", err
 		}
 	}
-	s, wiped, err := open(filepath.Join(dir, "tables"), pebblestore.Options{CacheBytes: o.CacheBytes, Logger: o.Logger})
+	s, wiped, err := open(filepath.Join(dir, tablesDir), pebblestore.Options{CacheBytes: o.CacheBytes, Logger: o.Logger})
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
@@ -69,7 +69,7 @@ func OpenState(dir string, o StateOptions) (*State, error) {
 	if wiped != "" {
 		o.Logger.Warn("local tables were damaged and are dropped; they will be restored from the log", "directory", dir, "reason", wiped)
 	}
-	id, err := instanceID(filepath.Join(dir, "instance-id"))
+	id, err := instanceID(filepath.Join(dir, instanceFile))
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -91,7 +91,8 @@ func (f *localFlags) Validate() error {
 // named tells whether the user said which states are meant.
 func (f *localFlags) named() bool { return f.StateDir != "" || f.DataDir != "" }
 
-// states are the directories with local state of the group that there are.
+// states are the directories with local state of the group that there are. One
+// that was asked for by name must be.
 func (f *localFlags) states() ([]string, error) {
 	dir, err := f.dir()
 	if err != nil {
@@ -110,9 +111,12 @@ func (f *localFlags) states() ([]string, error) {
 	}
 	var states []string
 	for _, c := range candidates {
-		if _, err := os.Stat(c); err == nil {
+		if stream.HasState(c) {
 			states = append(states, c)
 		}
+	}
+	if f.StateDir != "" && len(states) == 0 {
+		return nil, fmt.Errorf("--state-dir %s: there are no tables of a processor's or a server's", f.StateDir)
 	}
 	return states, nil
 }
