@@ -37,16 +37,17 @@ func (s *Server) checks() []Check {
 		checks = append(checks, Check{Name: "server", Detail: "shutting down"})
 	}
 	if s.counts != nil {
-		checks = append(checks, checkCounts(s.counts.Freshness()))
+		checks = append(checks, CheckCounts(s.counts.Freshness()))
 	}
 	return append(checks, s.opts.Ready()...)
 }
 
-// checkCounts holds until the counts are complete for the first time. Later
+// CheckCounts is the condition that a server of counts looks at by itself; for
+// another one that answers for the same process. It does not hold until the counts are complete for the first time. Later
 // they stay ready though disconnected: they still answer and say how old they
 // are, and every instance loses the same log at once, so a balancer that took
 // them all away would only turn old answers into none.
-func checkCounts(f Freshness) Check {
+func CheckCounts(f Freshness) Check {
 	c := Check{Name: "counts", OK: true, Detail: string(f.State)}
 	switch {
 	case f.State == Restoring:

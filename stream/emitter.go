@@ -102,7 +102,7 @@ func newEmitter(l log.Log, topic string, o EmitterOptions) (*emitter, error) {
 	if err := o.prepare(); err != nil {
 		return nil, err
 	}
-	partitions, err := emitterTopics(l, topic, &o)
+	partitions, err := emitterTopics(context.Background(), l, topic, &o)
 	if err != nil {
 		return nil, err
 	}

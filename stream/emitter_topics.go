@@ -10,10 +10,20 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/log"
 )
 
+// CreateEmitterTopics creates what is missing of the topics of an emitter, as it
+// would itself: the one it writes to and, if it has one, that of its cursors.
+func CreateEmitterTopics(ctx context.Context, l *Log, topic string, o EmitterOptions) error {
+	if err := o.prepare(); err != nil {
+		return err
+	}
+	_, err := emitterTopics(ctx, l.keeper, topic, &o)
+	return err
+}
+
 // emitterTopics makes sure that the topics of an emitter exist, and returns
 // the number of partitions of the one it writes to.
-func emitterTopics(l log.Log, topic string, o *EmitterOptions) (int32, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+func emitterTopics(ctx context.Context, l log.Log, topic string, o *EmitterOptions) (int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cleanup := log.Delete
 	if o.Table {

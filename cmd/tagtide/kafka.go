@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -85,7 +86,11 @@ func (f *brokerFlags) open(ctx context.Context, logger *slog.Logger) (*stream.Lo
 		}
 		o.Password = strings.TrimRight(string(password), "\r\n")
 	}
-	return stream.OpenKafka(ctx, o)
+	l, err := stream.OpenKafka(ctx, o)
+	if errors.Is(err, stream.ErrUnavailable) {
+		err = fmt.Errorf("%w\n--brokers %s: is a Kafka there, does it run, and can it be reached from here?", err, strings.Join(f.Brokers, ","))
+	}
+	return l, err
 }
 
 // tlsConfig is nil without TLS.

@@ -27,7 +27,10 @@ func (p *part) run(ctx context.Context, s std, g *Globals, add func(*works) (lea
 		return err
 	}
 	l, err := p.brokers.open(ctx, logger)
-	if err != nil {
+	if ctx.Err() != nil {
+		err = nil // stopped before it had begun
+	}
+	if l == nil {
 		return errors.Join(err, listeners.close())
 	}
 	w := newWorks(p.role, l, p.graph, logger)

@@ -57,8 +57,13 @@ func (n *news) share(l *stream.Log, group string, t topicFlags) {
 		return
 	}
 	n.log, n.topic, n.view = l, topic, view
-	n.o = stream.EmitterOptions{
-		ID: topic + "-" + n.me.Name, CommitInterval: 10 * time.Millisecond, StopTimeout: 2 * time.Second,
+	n.o = reporting(topic, n.me.Name, t)
+}
+
+// reporting are the options of an emitter of reports.
+func reporting(topic, name string, t topicFlags) stream.EmitterOptions {
+	return stream.EmitterOptions{
+		ID: topic + "-" + name, CommitInterval: 10 * time.Millisecond, StopTimeout: 2 * time.Second,
 		Table: true, Partitions: 1, Retention: rosterKept, NoCreate: !t.CreateTopics, ReplicationFactor: t.ReplicationFactor,
 		Logger: slog.New(slog.DiscardHandler), // old news are nothing to warn of
 	}

@@ -59,7 +59,10 @@ func (c *runCmd) Run(ctx context.Context, s std, g *Globals) (err error) {
 		fmt.Fprintln(s.err, "tagtide: data in", dir)
 	}
 	w, err := c.openWorks(ctx, dir, logger, s)
-	if err != nil {
+	if ctx.Err() != nil && w == nil {
+		err = nil // stopped before it had begun
+	}
+	if w == nil {
 		return errors.Join(err, listeners.close())
 	}
 	defer func() { err = errors.Join(err, w.close()) }()

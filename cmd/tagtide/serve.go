@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"github.com/tagtide/tagtide/stream"
 )
 
 // serveCmd is only the view, the API and the page.
@@ -29,10 +31,19 @@ func (c *serveCmd) Validate() error {
 func (c *serveCmd) Run(ctx context.Context, s std, g *Globals) error {
 	p := part{role: "serve", topics: topicFlags{CreateTopics: true}, brokers: c.brokerFlags, graph: groupFlags{nameFlags: c.nameFlags}.graph(), addresses: map[string]string{"--listen": c.Listen, "--admin-listen": c.AdminListen}}
 	return p.run(ctx, s, g, func(w *works) (lead, error) {
+		c.tell(ctx, w)
 		state, err := c.openState(c.Group, "serve", w.logger, s.err)
 		if err != nil {
 			return nil, err
 		}
 		return nil, w.addView(state)
 	})
+}
+
+// tell says what the server waits for, if there is nothing to serve yet.
+func (c *serveCmd) tell(ctx context.Context, w *works) {
+	table := stream.GroupTable(c.Group)
+	if _, err := stream.DescribeTopics(ctx, w.log, table); errors.Is(err, stream.ErrUnknownTopic) {
+		w.logger.Warn("there is no such topic yet: waiting for a processor of the group to create it; if there should be one, check --group and --brokers", "topic", table, "group", c.Group)
+	}
 }

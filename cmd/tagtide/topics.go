@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 	"unicode/utf8"
@@ -92,8 +93,29 @@ func (c *topicsCreateCmd) Run(ctx context.Context, s std, g *Globals) error {
 		if err := stream.CreateTopics(ctx, l, graph, stream.ProcessorOptions{Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor}); err != nil {
 			return err
 		}
-		return describeTopics(ctx, s.out, l, append(graph.Inputs(), graph.OwnTopics()...)...)
+		beside, err := c.createBeside(ctx, l)
+		if err != nil {
+			return err
+		}
+		return describeTopics(ctx, s.out, l, slices.Concat(graph.Inputs(), graph.OwnTopics(), beside)...)
 	})
+}
+
+// createBeside creates what emitters and, where they are several, processes
+// keep of themselves: who may not create topics needs these too.
+func (c *topicsCreateCmd) createBeside(ctx context.Context, l *stream.Log) ([]string, error) {
+	cursors := stream.TableTopic(c.Group, cursorsTable)
+	emitting := stream.EmitterOptions{ID: cursors, Cursors: cursors, Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor}
+	if err := stream.CreateEmitterTopics(ctx, l, c.InputTopic, emitting); err != nil {
+		return nil, err
+	}
+	if len(c.Brokers) == 0 {
+		return []string{cursors}, nil
+	}
+	instances := stream.TableTopic(c.Group, instancesTable)
+	flags := c.topicFlags
+	flags.CreateTopics = true
+	return []string{cursors, instances}, stream.CreateEmitterTopics(ctx, l, instances, reporting(instances, "create", flags))
 }
 
 type topicsDescribeCmd struct {

@@ -138,7 +138,7 @@ func (w *works) run(ctx context.Context, l listeners, s std, lead lead) error {
 
 // serve answers HTTP on the listeners there are.
 func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std) {
-	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build, Pipeline: w.news.pipeline}
+	options := api.Options{Logger: w.logger, Metrics: w.registry, Build: version().Build, Pipeline: w.news.pipeline, Ready: w.ready}
 	if one := l["--listen"]; one != nil {
 		spareProcessor()
 		server := api.New(counts{w.view}, options)
@@ -146,6 +146,7 @@ func (w *works) serve(ctx context.Context, g *errgroup.Group, l listeners, s std
 		fmt.Fprintf(s.err, "tagtide: page on http://%s\n", one.Addr())
 	}
 	if one := l["--admin-listen"]; one != nil {
+		options.Ready = w.adminReady
 		server := api.NewAdmin(options)
 		g.Go(func() error { return server.Run(ctx, one) })
 		fmt.Fprintf(s.err, "tagtide: metrics, health and profiles on http://%s\n", one.Addr())
