@@ -289,7 +289,8 @@ func lastBeginning(f log.Fetched, earlier int64) (began int64, err error) {
 		r := b.Reader()
 		for r.Next() {
 			if rec := r.Record(); string(rec.Key) == BeganKey {
-				if began, err = strconv.ParseInt(string(rec.Value), 10, 64); err != nil {
+				n, err := strconv.ParseUint(string(rec.Value), 10, 63)
+				if began = int64(n); err != nil {
 					return 0, fmt.Errorf("%s partition %d offset %d does not tell where the group has begun: %w", f.Partition.Topic, f.Partition.Number, rec.Offset, err)
 				}
 			}
