@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
@@ -41,33 +42,31 @@ func Fold(dst, tag []byte) []byte {
 // Trim is the part of tag without space around it and hash signs before it: what is left between them when a program
 // or a person leaves them on. A sign behind is kept, C# is a tag, and so is one that is dressed up as an emoji (#️⃣).
 func Trim(tag []byte) []byte {
-	for {
-		tag = bytes.TrimSpace(tag)
-		width := plainSign(tag)
-		if width == 0 {
-			return tag
+	for len(tag) > 0 {
+		r, width := decodeRune(tag, 0)
+		if !unicode.IsSpace(r) && !isPlainSign(r, tag[width:]) {
+			break
 		}
 		tag = tag[width:]
 	}
+	for len(tag) > 0 {
+		r, width := utf8.DecodeLastRune(tag)
+		if !unicode.IsSpace(r) {
+			break
+		}
+		tag = tag[:len(tag)-width]
+	}
+	return tag
 }
 
-// plainSign is the length of the hash sign before tag, 0 if there is none or an emoji.
-func plainSign(tag []byte) int {
-	if len(tag) == 0 || tag[0] != '#' && tag[0] != smallSign[0] { // with which ＃ begins as well
-		return 0
+// isPlainSign reports whether r is a hash sign, or folds to one, and what is behind does not make it an emoji.
+func isPlainSign(r rune, behind []byte) bool {
+	if r != '#' && r != '＃' && r != '﹟' {
+		return false
 	}
-	found, width := hashSign(tag, 0)
-	if !found && bytes.HasPrefix(tag, []byte(smallSign)) {
-		found, width = true, len(smallSign)
-	}
-	if r, _ := utf8.DecodeRune(tag[width:]); !found || r == emojiStyle || r == keycap {
-		return 0
-	}
-	return width
+	next, _ := utf8.DecodeRune(behind)
+	return next != emojiStyle && next != keycap
 }
-
-// smallSign begins no tag in a text, but folds to the sign that does.
-const smallSign = "﹟"
 
 // isHarmful reports whether tag has a character that must not be printed:
 //
