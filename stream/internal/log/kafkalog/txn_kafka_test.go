@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/log"
+	"github.com/tagtide/tagtide/stream/internal/record"
 )
 
 func TestALostAnswerIsInDoubtOnKafka(t *testing.T) { lostAnswers(t, realKafka(t)) }
@@ -73,4 +74,31 @@ func TestAStaleEpochCommitsNothingOnKafka(t *testing.T) {
 	}
 	b.must(ignoreReceipt(fresh.Commit(t.Context(), b.txn("3", 3))))
 	b.wants("1", "3")
+}
+
+// Of a group's positions only those are unstable that an open transaction may
+// change. (kfake takes all of the group for unstable.)
+func TestOnePositionIsUnstableOnKafka(t *testing.T) {
+	brokers := realKafka(t)
+	b := newBench(t, brokers, Options{})
+	both := b.txn("1", 1)
+	both.Positions[b.at[1]] = 5
+	p := b.producer(b.log)
+	b.must(ignoreReceipt(p.Commit(t.Context(), both)))
+	b.must(p.Close())
+	if b.position() != 1 {
+		t.Errorf("position %d", b.position())
+	}
+	abandon(t, brokers, b.prefix+"x", &log.Txn{Positions: map[record.Partition]int64{b.at[0]: 9}, Claim: both.Claim})
+	if _, err := b.sound.Positions(t.Context(), b.prefix+"g", b.at[0]); !errors.Is(err, log.ErrUnstable) {
+		t.Errorf("what is about to change: %v", err)
+	}
+	got, err := b.sound.Positions(t.Context(), b.prefix+"g", b.at[1])
+	if err != nil || got[b.at[1]] != 5 {
+		t.Errorf("the other: %v, %v", got, err)
+	}
+	b.must(b.producer(b.log).Close())
+	if b.position() != 1 {
+		t.Errorf("afterwards position %d", b.position())
+	}
 }

@@ -59,8 +59,12 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 			for _, c := range part.tests {
 				t.Run(strings.ReplaceAll(c.property, " ", "-"), func(t *testing.T) {
 					h := open(t)
-					_, deviates := h.Deviates[c.property]
-					if !deviates && (c.needs == nil || c.needs(h)) {
+					switch why, deviates := h.Deviates[c.property]; {
+					case deviates:
+						t.Logf("left out here: %s", why)
+					case c.needs != nil && !c.needs(h):
+						t.Log("left out here: the test bed has no way to bring it about")
+					default:
 						c.test(&fixture{T: t, Harness: h})
 					}
 				})
