@@ -14,7 +14,7 @@ KAFKA_FILES = $(shell grep -rl --include='*_test.go' '^//go:build kafka' . | gre
 KAFKA_TESTS = -run '^($(shell grep -hoE '^func Test[A-Za-z0-9]+' $(KAFKA_FILES) | cut -c 6- | paste -sd '|' -))$$' $(sort $(dir $(KAFKA_FILES)))
 
 # Those that three nodes tell nothing new: what they are about is the client.
-KAFKA_ONCE = '^(TestSecuredKafka|TestTheArticlesProducerIsCounted|TestDeadLettersOfAKafkaAreReplayedOnce|TestKillLoopOfANetworkCountsOnce|TestARollingRestartMovesNoTask)$$'
+KAFKA_ONCE = '^(TestSecuredKafka|TestTheArticlesProducerIsCounted|TestDeadLettersOfAKafkaAreReplayedOnce|TestKillLoopOfANetworkCountsOnce|TestARollingRestartMovesNoTask|TestAGroupNeverStopsAsAWhole)$$'
 
 .DEFAULT_GOAL := help
 
