@@ -3,12 +3,51 @@ package stream_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tagtide/tagtide/stream"
 	"github.com/tagtide/tagtide/stream/internal/log"
 	"github.com/tagtide/tagtide/stream/internal/log/embedded"
 	"github.com/tagtide/tagtide/stream/internal/record"
 )
+
+// What is open when it is looked, and ends, is no fault.
+func TestATransactionThatEndsIsNoFault(t *testing.T) {
+	left := func(embedded.Attempt) embedded.Fate { return embedded.Fate{Outcome: embedded.LeftOpen} }
+	keeper, err := embedded.OpenMemory(embedded.Options{Faults: left, Deterministic: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := stream.NewLog(keeper)
+	t.Cleanup(func() { _ = l.Close() })
+	if err := keeper.CreateTopic(t.Context(), log.Topic{Name: "signups", Partitions: 1, Cleanup: log.Delete}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := keeper.Producer(t.Context(), "users-1-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &record.Builder{}
+	b.Append(1, nil, []byte("v"))
+	if _, err := p.Commit(t.Context(), &log.Txn{Writes: []log.Write{{Partition: record.Partition{Topic: "signups"}, Records: b}}}); err == nil {
+		t.Fatal("it was to be open for a while")
+	}
+	if open, err := keeper.OpenTransactions(t.Context()); len(open) != 1 || err != nil {
+		t.Fatalf("open are %v, %v", open, err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		_, err := keeper.Producer(t.Context(), "users-1-0")
+		ended <- err
+	}()
+	if f, err := stream.CheckOpen(t.Context(), l, users()); f.Fault != "" || err != nil {
+		t.Errorf("%q, %v", f.Fault, err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
 
 // On a shared log others may have transactions open at any time.
 func TestOnlyTheGroupsOpenTransactionsAreItsFault(t *testing.T) {

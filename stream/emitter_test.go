@@ -229,12 +229,21 @@ func TestEmitterWithoutCursorsStopsInDoubt(t *testing.T) {
 }
 
 func TestEmitterGivesUpWhenItsTimeToStopIsOver(t *testing.T) {
-	l := memoryLog(t, func(embedded.Attempt) embedded.Fate { return embedded.Fate{Outcome: embedded.Refused} })
+	tried := make(chan struct{}, 1)
+	l := memoryLog(t, func(embedded.Attempt) embedded.Fate {
+		select {
+		case tried <- struct{}{}:
+		default:
+		}
+		return embedded.Fate{Outcome: embedded.Refused}
+	})
 	e := newTestEmitter(t, l, EmitterOptions{StopTimeout: time.Millisecond})
 	if err := e.Emit(t.Context(), "", "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := start(t, e)(); !errors.Is(err, context.Canceled) || !errors.Is(err, log.ErrUnavailable) {
+	stop := start(t, e)
+	<-tried
+	if err := stop(); !errors.Is(err, context.Canceled) || !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("Run: %v", err)
 	}
 }
