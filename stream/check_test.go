@@ -41,7 +41,7 @@ func TestATransactionThatEndsIsNoFault(t *testing.T) {
 		_, err := keeper.Producer(t.Context(), "users-1-0")
 		ended <- err
 	}()
-	if f, err := stream.CheckOpen(t.Context(), l, users()); f.Fault != "" || err != nil {
+	if f, err := stream.CheckOpen(t.Context(), l, users(), 20*time.Second); f.Fault != "" || err != nil {
 		t.Errorf("%q, %v", f.Fault, err)
 	}
 	if err := <-ended; err != nil {
@@ -78,7 +78,7 @@ func TestOnlyTheGroupsOpenTransactionsAreItsFault(t *testing.T) {
 		{"users-1-0", "wherever", "users-1-0"},
 	} {
 		leave(step.id, step.topic)
-		f, err := stream.CheckOpen(t.Context(), l, users())
+		f, err := stream.CheckOpen(t.Context(), l, users(), 300*time.Millisecond)
 		if err != nil || !strings.Contains(f.Fault, step.names) || strings.Contains(f.Fault, "somebody") || step.names == "" && f.Fault != "" {
 			t.Errorf("after %s: %q, %v", step.id, f.Fault, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tagtide/tagtide/processor"
 	"github.com/tagtide/tagtide/stream"
@@ -39,7 +40,7 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 		if err != nil {
 			return err
 		}
-		open, err := stream.CheckOpen(ctx, l, c.graph())
+		open, err := stream.CheckOpen(ctx, l, c.graph(), openPatience)
 		if err != nil {
 			return err
 		}
@@ -55,6 +56,9 @@ func (c *checkCmd) Run(ctx context.Context, s std, g *Globals) error {
 	})
 	return errors.Join(err, c.print(s, findings))
 }
+
+// openPatience is longer than brokers take to end what a killed process left open.
+const openPatience = 25 * time.Second
 
 // checkThere finds that there is nothing to check: a name that is misspelled,
 // or topics that the user may not see, would else be told to be in order.
