@@ -47,8 +47,8 @@ func CheckState(ctx context.Context, l *Log, s *State, g *GroupGraph) ([]Finding
 
 // CheckOpen finds transactions of a group, or into what it reads, that were
 // begun and do not end within patience. What runs has transactions for a moment;
-// what was killed may leave one that nobody ends, unless it keeps others from
-// reading on, before brokers do so: ten seconds later, and they look every ten
+// what was killed may leave one that nobody ends, unless it keeps a task from
+// going on, before brokers do so: ten seconds later, and they look every ten
 // seconds. Others on the same log are not the group's business.
 func CheckOpen(ctx context.Context, l *Log, g *GroupGraph, patience time.Duration) (Finding, error) {
 	f := Finding{What: "no transaction is open"}
