@@ -122,7 +122,7 @@ func TestKillNineInAnArchiveCountsOnce(t *testing.T) {
 				p.said(`msg=(reading)`)
 				time.Sleep(100*time.Millisecond + time.Duration(r.IntN(250))*time.Millisecond) // when it strikes must not be known
 				p.kill()
-				if m := readingFrom.FindStringSubmatch(p.words()); m != nil && m[2] != "1" {
+				if m := readingFrom.FindStringSubmatch(p.log.String()); m != nil && m[2] != "1" {
 					members[m[1]] = true
 				}
 			}

@@ -151,7 +151,7 @@ func (f *fleet) emitted() {
 		select {
 		case <-p.done:
 		case <-time.After(time.Minute):
-			f.t.Fatalf("the emitter has not ended:\n%s", p.words())
+			f.t.Fatalf("the emitter has not ended:\n%s", p.log.String())
 		}
 		if p.cmd.ProcessState.ExitCode() == exitDone {
 			return

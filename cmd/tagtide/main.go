@@ -33,7 +33,8 @@ func main() {
 	os.Exit(tagtide(ctx, os.Args[1:], std{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// std are the standard streams: results go to out, everything else to err.
+// std are the standard streams: results go to out, everything else to err. The
+// parts of a command write at once, so both must take a line from several.
 type std struct {
 	in  io.Reader
 	out io.Writer

@@ -50,7 +50,7 @@ func start(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.B
 // do runs a command line to its end, in this process.
 func do(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, err bytes.Buffer
+	var out, err words
 	code = tagtide(t.Context(), args, std{strings.NewReader(stdin), &out, &err})
 	return code, out.String(), err.String()
 }

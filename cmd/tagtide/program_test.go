@@ -20,22 +20,25 @@ type program struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // for after done
+	log  words         // what it said on standard error
+}
 
+// words are what is said by several at once, each line in one piece.
+type words struct {
 	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu; what it said on standard error
+	text bytes.Buffer // guarded by mu
 }
 
-// Write takes what the program says.
-func (p *program) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
+func (w *words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
 }
 
-func (p *program) words() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // launch starts a program, which does not outlive the test.
@@ -43,7 +46,7 @@ func launch(t *testing.T, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	p.cmd.Stderr = p
+	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,7 @@ func launch(t *testing.T, args ...string) *program {
 		}
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", strings.Join(args, " "), p.words())
+			t.Logf("%s said:\n%s", strings.Join(args, " "), p.log.String())
 		}
 	})
 	return p
@@ -74,7 +77,7 @@ func (p *program) said(pattern string) string {
 	re := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		ended := isDone(p.done)
-		if m := re.FindStringSubmatch(p.words()); m != nil {
+		if m := re.FindStringSubmatch(p.log.String()); m != nil {
 			return m[len(m)-1]
 		}
 		if ended {
@@ -82,7 +85,7 @@ func (p *program) said(pattern string) string {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	p.t.Fatalf("never said %s, but:\n%s", pattern, p.words())
+	p.t.Fatalf("never said %s, but:\n%s", pattern, p.log.String())
 	return ""
 }
 
@@ -116,10 +119,10 @@ func (p *program) ends(code int) {
 	select {
 	case <-p.done:
 	case <-time.After(time.Minute):
-		p.t.Fatalf("has not ended:\n%s", p.words())
+		p.t.Fatalf("has not ended:\n%s", p.log.String())
 	}
 	if got := p.cmd.ProcessState.ExitCode(); got != code {
-		p.t.Fatalf("exit %d, want %d: %v\n%s", got, code, p.err, p.words())
+		p.t.Fatalf("exit %d, want %d: %v\n%s", got, code, p.err, p.log.String())
 	}
 }
 

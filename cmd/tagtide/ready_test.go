@@ -83,7 +83,7 @@ func TestStoppedWhileItConnects(t *testing.T) {
 	for command, want := range map[string]int{"process": exitDone, "serve --listen 127.0.0.1:0": exitDone, "run --listen 127.0.0.1:0": exitDone, "check": exitFailed} {
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, stop)
-		var out, said bytes.Buffer
+		var out, said words
 		code := tagtide(ctx, append(strings.Fields(command), "--brokers", brokers), std{strings.NewReader(""), &out, &said})
 		if code != want {
 			t.Errorf("%s: exit %d: %s", command, code, said.String())

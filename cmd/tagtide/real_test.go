@@ -105,7 +105,7 @@ func (f *fleet) supervise() {
 		if name != f.mayGiveUp && !p.startedInVain() {
 			f.t.Errorf("%s gave up", name)
 		}
-		f.t.Logf("%s ended: %v\n%s", name, p.err, p.words())
+		f.t.Logf("%s ended: %v\n%s", name, p.err, p.log.String())
 		f.again(name)
 	}
 }
@@ -113,7 +113,7 @@ func (f *fleet) supervise() {
 // startedInVain tells whether a program has ended because there was no broker
 // when it began: mostly that is a wrong address, so it says so and does not wait.
 func (p *program) startedInVain() bool {
-	said := p.words()
+	said := p.log.String()
 	begun := strings.Contains(said, "tasks of this instance") || strings.Contains(said, "msg=reading")
 	return !begun && strings.Contains(said, "tagtide: ") && strings.Contains(said, "the log cannot answer for now")
 }
@@ -234,7 +234,7 @@ func TestARollingRestartMovesNoTask(t *testing.T) {
 	f.launch("emit", "emit", "--source", "file", "--input", file, "--once", "--rate", "1000")
 	told := func() (n int) {
 		for _, p := range f.programs {
-			n += strings.Count(p.words(), "tasks of this instance")
+			n += strings.Count(p.log.String(), "tasks of this instance")
 		}
 		return n
 	}

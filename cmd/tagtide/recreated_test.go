@@ -77,7 +77,7 @@ func (f *fleet) gone(name string) {
 	f.t.Helper()
 	p := f.programs[name]
 	p.ends(exitFailed)
-	if said := p.words(); !strings.Contains(said, f.group()+"-table") || !strings.Contains(said, "reset") {
+	if said := p.log.String(); !strings.Contains(said, f.group()+"-table") || !strings.Contains(said, "reset") {
 		f.t.Errorf("%s ended with\n%s", name, said)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -124,7 +123,7 @@ func TestASourceThatStopsLeavesTheOthersAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
+	var said words
 	logger := slog.New(slog.NewTextHandler(&said, nil))
 	w := newWorks("run", l, groupFlags{nameFlags: nameFlags{Group: "g", InputTopic: "tweets"}}.graph(), logger)
 	defer w.close()
