@@ -93,24 +93,23 @@ func lock(name string) (unlock func(), err error) {
 
 var javaVersion = regexp.MustCompile(`version "(\d+)(?:\.(\d+))?`)
 
-// java finds a Java that is new enough: in home, else on the PATH.
-func java(ctx context.Context, home string) (string, error) {
+// java finds a Java that is new enough, and what it says of its version: in home,
+// else on the PATH.
+func java(ctx context.Context, home string) (path string, version []byte, err error) {
 	name := "java"
 	if home != "" {
 		name = filepath.Join(home, "bin", "java")
 	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("no %s, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless", name, minJava)
+	if path, err = exec.LookPath(name); err != nil {
+		return "", nil, fmt.Errorf("no %s, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless", name, minJava)
 	}
-	out, err := exec.CommandContext(ctx, path, "-version").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("ask %s for its version: %w\n%s", path, err, out)
+	if version, err = exec.CommandContext(ctx, path, "-version").CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("ask %s for its version: %w\n%s", path, err, version)
 	}
-	if got := majorVersion(out); got < minJava {
-		return "", fmt.Errorf("%s is %d, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless, or set JAVA_HOME", path, got, minJava)
+	if got := majorVersion(version); got < minJava {
+		return "", nil, fmt.Errorf("%s is %d, and Apache Kafka needs Java %d or newer: install openjdk-17-jre-headless, or set JAVA_HOME", path, got, minJava)
 	}
-	return path, nil
+	return path, version, nil
 }
 
 // majorVersion reads what java -version prints; 0 if it makes no sense. Before

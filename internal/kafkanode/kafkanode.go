@@ -41,6 +41,9 @@ type Options struct {
 	Cache string
 	// JavaHome holds bin/java; default the java on the PATH.
 	JavaHome string
+	// Brief makes nodes start with less work, and serve with more: for tests that
+	// start many and ask little of them.
+	Brief bool
 	// HeapMB of each node; default 1024 for one node, else 512.
 	HeapMB int
 
@@ -85,6 +88,7 @@ type Cluster struct {
 	temporary bool
 	java      string
 	classPath string
+	flags     []string // of the nodes' JVMs, and of those that format
 	nodes     []*Node
 	authority *authority // nil without users
 	ended     chan *Node // nodes that ended by themselves
@@ -97,10 +101,14 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		return nil, err
 	}
 	c := &Cluster{options: o, ended: make(chan *Node, 64)}
-	if c.java, err = java(ctx, o.JavaHome); err != nil {
+	var version []byte
+	if c.java, version, err = java(ctx, o.JavaHome); err != nil {
 		return nil, err
 	}
 	if c.classPath, err = classPath(ctx, o.Cache, o.Progress); err != nil {
+		return nil, err
+	}
+	if c.flags, err = c.classArchive(ctx, version); err != nil {
 		return nil, err
 	}
 	if err := c.makeDir(); err != nil {

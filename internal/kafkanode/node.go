@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -63,9 +64,20 @@ func (n *Node) prepare(ctx context.Context) error {
 	if there(filepath.Join(n.dir, "data", "meta.properties")) {
 		return nil
 	}
-	args := append([]string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", n.cluster.classPath, "kafka.tools.StorageTool"}, n.cluster.formatArgs(n)...)
-	if out, err := exec.CommandContext(ctx, n.cluster.java, args...).CombinedOutput(); err != nil {
+	c := n.cluster
+	args := slices.Concat(c.flags, brief, []string{"-cp", c.classPath, "kafka.tools.StorageTool"}, c.formatArgs(n))
+	if out, err := exec.CommandContext(ctx, c.java, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("format the storage of node %d: %w\n%s", n.id, err, tail(out, 20))
+	}
+	return nil
+}
+
+// brief are the flags of a JVM that is not to run for long.
+var brief = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}
+
+func (o *Options) flags() []string {
+	if o.Brief {
+		return brief
 	}
 	return nil
 }
@@ -120,9 +132,11 @@ func (n *Node) spawn() (*process, error) {
 	}
 	c := n.cluster
 	p := &process{output: &output{file: file, ready: make(chan struct{})}, done: make(chan struct{})}
-	p.cmd = exec.Command(c.java, "-Xms128m", fmt.Sprintf("-Xmx%dm", c.options.HeapMB), "-Djava.awt.headless=true",
+	p.cmd = exec.Command(c.java, slices.Concat(c.flags, c.options.flags(), []string{
+		"-Xms128m", fmt.Sprintf("-Xmx%dm", c.options.HeapMB), "-Djava.awt.headless=true",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-		"-cp", c.classPath, "kafka.Kafka", n.config())
+		"-cp", c.classPath, "kafka.Kafka", n.config(),
+	})...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = attributes()
 	started := make(chan error)

@@ -32,6 +32,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	o.Brief = flag.NArg() > 0
 	err := run(ctx, o, flag.Args())
 	var exit *exec.ExitError
 	switch {
