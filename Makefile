@@ -13,8 +13,9 @@ BINARY   := .build/tagtide
 KAFKA_FILES = $(shell grep -rl --include='*_test.go' '^//go:build kafka' . | grep -v kafkanode)
 KAFKA_TESTS = -run '^($(shell grep -hoE '^func Test[A-Za-z0-9]+' $(KAFKA_FILES) | cut -c 6- | paste -sd '|' -))$$' $(sort $(dir $(KAFKA_FILES)))
 
-# Those that three nodes tell nothing new: what they are about is the client.
-KAFKA_ONCE = '^(TestSecuredKafka|TestTheArticlesProducerIsCounted|TestDeadLettersOfAKafkaAreReplayedOnce|TestKillLoopOfANetworkCountsOnce|TestARollingRestartMovesNoTask|TestATableThatWasDeletedEndsTheGroup|TestAGroupNeverStopsAsAWhole)$$'
+# Those that three nodes tell nothing new: what they are about is the client,
+# brokers of which none is there are one as well, or they start three themselves.
+KAFKA_ONCE = '^(TestSecuredKafka|TestTheArticlesProducerIsCounted|TestDeadLettersOfAKafkaAreReplayedOnce|TestKillLoopOfANetworkCountsOnce|TestARollingRestartMovesNoTask|TestATableThatWasDeletedEndsTheGroup|TestAGroupNeverStopsAsAWhole|TestAllBrokersAway|TestHardTimesCountOnce)$$'
 
 .DEFAULT_GOAL := help
 
@@ -102,9 +103,9 @@ kafka: ## a real Apache Kafka on 127.0.0.1:9092, data in .kafka (NODES=3 PORT=90
 .PHONY: test-kafka
 test-kafka: ## the tests that need a real Kafka, on one node and on three (same needs)
 	@go build -o .build/kafka ./internal/kafkanode/kafka
-	go test -tags kafka -count 1 ./internal/kafkanode
-	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 20m $(KAFKA_TESTS)
-	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 20m -skip $(KAFKA_ONCE) $(KAFKA_TESTS)
+	go test -tags kafka -count 1 -timeout 4m ./internal/kafkanode
+	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 8m $(KAFKA_TESTS)
+	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 6m -skip $(KAFKA_ONCE) $(KAFKA_TESTS)
 
 .PHONY: bench
 bench: ## the benchmarks, as ratios in one run (ARGS="-kafka -write": on an Apache Kafka too, into docs/BENCHMARKS.md)

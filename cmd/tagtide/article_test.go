@@ -30,6 +30,7 @@ func python(t *testing.T) string {
 
 // The article's producer works unchanged: raw tweets without a key.
 func TestTheArticlesProducerIsCounted(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	dir, group, topic := t.TempDir(), fmt.Sprintf("article%x", rand.Uint32()), fmt.Sprintf("corona_virus_%x", rand.Uint32())
 	where := []string{"--brokers", brokers, "--group", group}

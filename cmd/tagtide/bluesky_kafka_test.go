@@ -16,6 +16,7 @@ import (
 // repeats what it has read, one processor is killed now and then, and the other
 // loses its disk with all that it remembers of posts.
 func TestKillLoopOfANetworkCountsOnce(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f, n := newFleet(t, brokers), newNetwork(t)
 	f.do("topics", "create", "--partitions", "8")

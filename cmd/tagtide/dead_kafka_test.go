@@ -14,6 +14,7 @@ import (
 
 // Dead letters are sent back once each, though whoever sends them is killed.
 func TestDeadLettersOfAKafkaAreReplayedOnce(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f := newFleet(t, brokers)
 	const bad = 12_000 // more than one transaction

@@ -12,6 +12,7 @@ import (
 // The input gets more partitions twice while posts arrive and processors are
 // killed: right then, and when the new partitions are being taken up.
 func TestPartitionsAreAddedUnderKills(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f := newFleet(t, brokers)
 	const posts = 20_000

@@ -68,7 +68,8 @@ func wrongClocks(t *testing.T, brokers, topic string, from, to int) {
 // the time, producers whose clocks are hours off, and a processor that has lost
 // its disk: everything is counted once.
 func TestHardTimesCountOnce(t *testing.T) {
-	kafka := ownKafka(t, kafkanode.Options{Properties: map[string]string{"log.cleaner.backoff.ms": "100"}})
+	t.Parallel()
+	kafka := ownKafka(t, kafkanode.Options{Nodes: 3, Properties: map[string]string{"log.cleaner.backoff.ms": "100"}})
 	brokers := strings.Join(kafka.Addresses(), ",")
 	f := newFleet(t, brokers)
 	f.mayGiveUp = "emit" // what a broker that is stopped may undo: docs/decisions/0008
@@ -93,11 +94,7 @@ func TestHardTimesCountOnce(t *testing.T) {
 	eventually(t, url, "some are counted", time.Minute, func(s stats) bool { return s.Data.Posts > 500 })
 	wrongClocks(t, brokers, f.input(), 0, astray)
 	for _, n := range kafka.Nodes() {
-		stop := n.Stop
-		if len(kafka.Nodes()) == 1 {
-			stop = n.Kill // what a lone one that is stopped may undo: docs/decisions/0008
-		}
-		if err := stop(); err != nil {
+		if err := n.Stop(); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Start(t.Context()); err != nil {

@@ -25,11 +25,10 @@ func shared(t *testing.T) (brokers string, nodes int) {
 	return brokers, strings.Count(brokers, ",") + 1
 }
 
-// ownKafka starts a Kafka that a test may take apart: with as many nodes as the
-// shared one has.
+// ownKafka starts a Kafka that a test may take apart.
 func ownKafka(t *testing.T, o kafkanode.Options) *kafkanode.Cluster {
 	t.Helper()
-	_, o.Nodes = shared(t)
+	o.Brief = true
 	c, err := kafkanode.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -76,9 +75,9 @@ func (f *fleet) launch(name string, args ...string) *program {
 
 func (f *fleet) state(name string) string { return filepath.Join(f.dir, name) }
 
-func (f *fleet) process(n int) *program {
+func (f *fleet) process(n int, more ...string) *program {
 	name := fmt.Sprint("process-", n)
-	args := []string{"process", "--state-dir", f.state(name), "--standbys", "1"}
+	args := append([]string{"process", "--state-dir", f.state(name), "--standbys", "1"}, more...)
 	if n%2 == 0 { // half of them come back under their name, the others as strangers
 		args = append(args, "--instance-id", name)
 	}
@@ -141,7 +140,9 @@ func (f *fleet) audit() {
 // Whatever is killed, whenever: processors, the emitter and brokers, everything
 // is counted once.
 func TestKillLoopCountsOnce(t *testing.T) {
-	kafka := ownKafka(t, kafkanode.Options{})
+	t.Parallel()
+	_, nodes := shared(t)
+	kafka := ownKafka(t, kafkanode.Options{Nodes: nodes})
 	f := newFleet(t, strings.Join(kafka.Addresses(), ","))
 	const posts = 40_000
 	file := filepath.Join(f.dir, "tweets.jsonl")
@@ -191,13 +192,14 @@ func TestKillLoopCountsOnce(t *testing.T) {
 // A processor that sleeps for longer than its session wakes up as a zombie: the
 // others have its work, and nothing that it does then counts.
 func TestZombieCountsNothing(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f := newFleet(t, brokers)
-	const posts = 20_000
+	const posts, session = 12_000, 6 * time.Second // the least that brokers take
 	file := filepath.Join(f.dir, "tweets.jsonl")
 	want := tweets(t, file, posts, 32)
 	f.do("topics", "create", "--partitions", "8")
-	sleeper := f.process(0)
+	sleeper := f.process(0, "--session-timeout", session.String())
 	f.process(1)
 	url := f.serve()
 	f.launch("emit", "emit", "--source", "file", "--input", file, "--once", "--rate", "1000")
@@ -207,7 +209,7 @@ func TestZombieCountsNothing(t *testing.T) {
 	}
 	slept := time.Now()
 	eventually(t, url, "the other one has all the work", time.Minute, func(s stats) bool {
-		return time.Since(slept) > 12*time.Second && s.Data.Posts > 10_000
+		return time.Since(slept) > session+2*time.Second && s.Data.Posts > 6_000
 	})
 	if err := sleeper.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -220,6 +222,7 @@ func TestZombieCountsNothing(t *testing.T) {
 // Processors that keep their claims are restarted one after the other, and no
 // task moves: each has its own again in the generation that it left.
 func TestARollingRestartMovesNoTask(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f := newFleet(t, brokers)
 	const posts, processors = 10_000, 3
@@ -271,6 +274,7 @@ func TestARollingRestartMovesNoTask(t *testing.T) {
 
 // From one processor to four and back, cleanly, while posts arrive.
 func TestOneToFourAndBack(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	f := newFleet(t, brokers)
 	const posts = 20_000
@@ -299,6 +303,7 @@ func TestOneToFourAndBack(t *testing.T) {
 // A server answers while there is no broker at all for a minute, and everything
 // resumes by itself: no program ends.
 func TestAllBrokersAway(t *testing.T) {
+	t.Parallel()
 	kafka := ownKafka(t, kafkanode.Options{})
 	f := newFleet(t, strings.Join(kafka.Addresses(), ","))
 	f.process(0)

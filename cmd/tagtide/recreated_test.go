@@ -37,6 +37,7 @@ func remove(t *testing.T, brokers, topic string) {
 // counts that begin anew without a word: processes end, and say what to do; after
 // a reset everything is counted again.
 func TestATableThatWasDeletedEndsTheGroup(t *testing.T) {
+	t.Parallel()
 	brokers, _ := shared(t)
 	for _, running := range []bool{false, true} {
 		f := newFleet(t, brokers)

@@ -19,11 +19,8 @@ import (
 // Over TLS and SASL it works as without, with the permissions it needs; and
 // what is missing is told.
 func TestSecuredKafka(t *testing.T) {
-	kafka, err := kafkanode.Start(t.Context(), kafkanode.Options{Users: map[string]string{"alice": "secret"}, Authorize: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kafka.Close() })
+	t.Parallel()
+	kafka := ownKafka(t, kafkanode.Options{Users: map[string]string{"alice": "secret"}, Authorize: true})
 	dir := t.TempDir()
 	password := func(text string) string {
 		file := filepath.Join(dir, text)

@@ -11,6 +11,9 @@ import (
 
 var abcd = []string{"a", "b", "c", "d"}
 
+// shortest is the least session that brokers take.
+const shortest = 6 * time.Second
+
 var groupTests = []testCase{
 	{"a lone member is given all the work", nil, func(f *fixture) {
 		w := f.work("g", log.JoinOptions{Assign: deal(abcd...)})
@@ -55,7 +58,7 @@ var groupTests = []testCase{
 		f.equal("the same for all", first.claim.Generation, second.claim.Generation)
 	}},
 	{"generations do not go back over a crash", canKill, func(f *fixture) {
-		w := f.work("g", log.JoinOptions{Assign: deal(abcd...)})
+		w := f.work("g", log.JoinOptions{Assign: deal(abcd...), SessionTimeout: shortest})
 		f.settle(abcd, w)
 		before := w.claim.Generation
 		f.Log = f.Kill(f.T)
@@ -193,13 +196,13 @@ var groupTests = []testCase{
 		f.equal("another member", fresh.claim.Member != old.claim.Member, true)
 	}},
 	{"a claim waits to be polled while members come and go that do not matter", nil, func(f *fixture) {
-		old := f.join("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
+		old := f.join("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i", SessionTimeout: shortest})
 		f.await("the old one to be a member", func() bool {
 			all, err := f.Log.Members(ctx, f.name("g"))
 			f.must(err)
 			return len(all) == 1
 		})
-		w := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i"})
+		w := f.work("g", log.JoinOptions{Assign: deal(abcd...), InstanceID: "i", SessionTimeout: shortest})
 		f.must(old.Leave(ctx))
 		w.Update(nil)
 		f.settle(abcd, w)
