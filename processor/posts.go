@@ -2,7 +2,6 @@ package processor
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -45,25 +44,7 @@ const PostsTable = "posts"
 // Dedupe. (Only of a post with three edits that came in exactly the wrong
 // order, each nearly Dedupe after the other, could such a table say something
 // else.)
-//
-// # Rows
-//
-// Ids are shortened by SHA-256. Of N posts two have the same 16 bytes by chance
-// with a probability of about N²/2^129: for the 10^12 posts of a network's decade
-// 10^-15, and ids cannot be made to collide on purpose.
-//
-//	key                        value
-//	account 12 │ post 16       post or edit: its hashtags; hide; delete   (Bluesky)
-//	account 12                 the account is gone                        (Bluesky)
-//	post 16                    post or edit: its hashtags; hide; delete   (others)
-//	alias 16                   the key of the post; delete                (Mastodon)
-//
-// Bluesky's ids begin with the account's, which so is the prefix of its posts.
-const (
-	accountLen = 12
-	idLen      = 16
-	replays    = 5 // of Dedupe, see above
-)
+const replays = 5 // of Dedupe
 
 // A row is what is remembered under a key: what it is, and its content.
 //
@@ -181,39 +162,11 @@ func (r row) appendUses(uses []post.Use, buf []byte) ([]post.Use, []byte, error)
 // A memory is the table of posts, and what working on it needs. It belongs to
 // one step at a time.
 type memory struct {
+	keys
 	key, alias []byte // scratch
 	body       []byte
 	was        []post.Use
 	folded     []byte
-}
-
-// shorten appends the beginning of the hash of what an id is and the id.
-func shorten(dst []byte, length int, source, what string, id []byte) []byte {
-	var scratch [256]byte
-	b := append(append(append(scratch[:0], source...), what...), id...)
-	sum := sha256.Sum256(b)
-	return append(dst, sum[:length]...)
-}
-
-// appendPostKey appends the key of a post's row.
-func appendPostKey(dst []byte, source string, id []byte) []byte {
-	if account := accountOf(source, id); account != nil {
-		dst = shorten(dst, accountLen, source, ":account:", account)
-	}
-	return shorten(dst, idLen, source, ":", id)
-}
-
-// accountOf is the account in the id of a post, nil if there is none in it.
-func accountOf(source string, id []byte) []byte {
-	if source != post.SourceBluesky {
-		return nil
-	}
-	rest, ok := bytes.CutPrefix(id, []byte("at://"))
-	account, _, more := bytes.Cut(rest, []byte("/"))
-	if !ok || !more {
-		return nil
-	}
-	return account
 }
 
 // remember counts a post or an edit, if it is news.
@@ -259,14 +212,14 @@ func (g *group) hide(ctx stream.Context, d *desk) error {
 // what is remembered of its alias or account, outranks what comes. It makes the
 // alias lead to the post.
 func (g *group) before(ctx stream.Context, m *memory, p *post.Post, is row) (was row, late bool, err error) {
-	m.key = appendPostKey(m.key[:0], p.Source, p.ID)
+	m.key = m.appendPost(m.key[:0], p.Source, p.ID)
 	was, known, err := g.posts.Get(ctx, borrow(m.key))
 	if err != nil {
 		return row{}, false, err
 	}
 	late = was.outranks(is)
 	if len(p.Alias) > 0 {
-		m.alias = shorten(m.alias[:0], idLen, p.Source, ":alias:", p.Alias)
+		m.alias = m.appendAlias(m.alias[:0], p.Source, p.Alias)
 		led, there, err := g.posts.Get(ctx, borrow(m.alias))
 		if err != nil {
 			return row{}, false, err
@@ -278,7 +231,7 @@ func (g *group) before(ctx stream.Context, m *memory, p *post.Post, is row) (was
 			return row{}, false, err
 		}
 	}
-	if known || len(m.key) == idLen {
+	if known || accountOf(p.Source, p.ID) == nil {
 		return was, late, nil
 	}
 	_, gone, err := g.posts.Get(ctx, borrow(m.key[:accountLen]))
@@ -344,10 +297,10 @@ func (g *group) forget(ctx stream.Context, d *desk) error {
 	case p.Op == post.Hide:
 		return g.hide(ctx, d)
 	case len(p.ID) > 0:
-		m.key = appendPostKey(m.key[:0], p.Source, p.ID)
+		m.key = m.appendPost(m.key[:0], p.Source, p.ID)
 		return g.takeBack(ctx, m, true)
 	}
-	m.alias = shorten(m.alias[:0], idLen, p.Source, ":alias:", p.Alias)
+	m.alias = m.appendAlias(m.alias[:0], p.Source, p.Alias)
 	led, there, err := g.posts.Get(ctx, borrow(m.alias))
 	if err != nil {
 		return err
@@ -398,7 +351,7 @@ func (g *group) account(ctx stream.Context, d *desk) error {
 	if g.posts == nil {
 		return nil
 	}
-	account := string(shorten(nil, accountLen, p.Source, ":account:", p.ID))
+	account := string(m.appendAccount(nil, p.Source, p.ID))
 	if p.Op == post.Back {
 		return g.posts.Remove(ctx, account)
 	}

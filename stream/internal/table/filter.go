@@ -13,8 +13,12 @@ import "github.com/cespare/xxhash/v2"
 // A Bloom filter's bits for a key lie in one cache line (Putze, Sanders and
 // Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007): about one
 // of 500 keys that are not there is taken for one that is.
+//
+// It need not look for a key above all that were added, as new ones are where
+// keys begin with what counts up.
 type filter struct {
 	parts []filterPart
+	last  []byte // the largest key
 	// blind is the stream time up to which it knows nothing: there was no memory
 	// for parts of that time.
 	blind int64
@@ -38,6 +42,9 @@ const (
 
 // add adds a key that is set at a stream time.
 func (f *filter) add(key string, now int64) {
+	if key > str(f.last) {
+		f.last = append(f.last[:0], key...)
+	}
 	n := len(f.parts)
 	if n == 0 || f.parts[n-1].keys >= len(f.parts[n-1].blocks)*512/filterBits {
 		f.grow()
@@ -70,6 +77,9 @@ func (f *filter) grow() {
 
 // may tells whether a key may have been added since a stream time.
 func (f *filter) may(key string, since int64) bool {
+	if key > str(f.last) {
+		return false
+	}
 	if f.blind >= since && f.blind > 0 {
 		return true
 	}

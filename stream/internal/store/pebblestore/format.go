@@ -34,8 +34,10 @@ const (
 	progressLen = 8 + 8 + 8 + 4 + 8 + 8
 )
 
-// format is the version of everything in this file.
-const format = "2"
+// format is the version of everything in this file, and of what programs write
+// into folded tables: a table with keys of an older form would not be found out
+// otherwise.
+const format = "3"
 
 func appendPrefix(dst []byte, id tableID, kind byte) []byte {
 	return append(dst, byte(id>>8), byte(id), kind)

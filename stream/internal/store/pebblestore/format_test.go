@@ -28,7 +28,7 @@ func TestFormatIsTheOneOnDisk(t *testing.T) {
 		"key of entries":    {appendPrefix(nil, 258, kindEntry), "010202"},
 		"checkpoint":        {p.append(nil), "00000000000013a20000000000000007000000005f5e10000000002a00000000000000050000000000000009"},
 		"count":             {appendCount(nil, 9), "0000000000000009"},
-		"format":            {[]byte(format), "32"},
+		"format":            {[]byte(format), "33"},
 		"merger":            {[]byte(counter.Name), hex.EncodeToString([]byte("tagtide.count.1"))},
 		"row of the catalogue": {
 			newRow(record.Partition{Topic: "t", Number: 3}, store.Identity{LogID: "l", TopicID: "i", Partitions: 4, Partitioner: "m"}).encode(),
