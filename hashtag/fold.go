@@ -24,10 +24,17 @@ const MaxLen = 1024
 // tag is not kept and may not overlap the free capacity of dst. In steady state nothing is allocated.
 func Fold(dst, tag []byte) []byte {
 	tag = Trim(tag)
-	if len(tag) > MaxLen || isHarmful(tag) {
+	if len(tag) > MaxLen {
 		return dst
 	}
 	n := len(dst)
+	dst, all := foldPrintable(dst, tag)
+	if all {
+		return dst
+	}
+	if dst = dst[:n]; isHarmful(tag) {
+		return dst
+	}
 	dst = FoldText(dst, tag)
 	switch key := Trim(dst[n:]); {
 	case len(key) > MaxLen:
@@ -39,9 +46,44 @@ func Fold(dst, tag []byte) []byte {
 	}
 }
 
+// foldPrintable appends the fold of a trimmed tag as far as that is of printable characters of ASCII, and reports
+// whether all of it is. It is there for speed only.
+func foldPrintable(dst, tag []byte) (folded []byte, all bool) {
+	n := len(dst)
+	dst = slices.Grow(dst, len(tag))[:n+len(tag)]
+	key := dst[n:]
+	for i, c := range tag {
+		if key[i] = printable[c]; key[i] == 0 {
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+// printable are the folds of the printable characters of ASCII, 0 for all other bytes.
+var printable = func() (folds [256]byte) {
+	for c := byte(' '); c <= '~'; c++ {
+		folds[c] = c
+		if 'A' <= c && c <= 'Z' {
+			folds[c] += 'a' - 'A'
+		}
+	}
+	return folds
+}()
+
 // Trim is the part of tag without space around it and hash signs before it: what is left between them when a program
 // or a person leaves them on. A sign behind is kept, C# is a tag, and so is one that is dressed up as an emoji (#️⃣).
 func Trim(tag []byte) []byte {
+	if n := len(tag); n > 0 && isDark(tag[0]) && tag[0] != '#' && isDark(tag[n-1]) {
+		return tag
+	}
+	return trimRunes(tag)
+}
+
+// isDark is for the visible characters of ASCII, and for one more that is no space.
+func isDark(c byte) bool { return ' ' < c && c < utf8.RuneSelf }
+
+func trimRunes(tag []byte) []byte {
 	for len(tag) > 0 {
 		r, width := decodeRune(tag, 0)
 		if !unicode.IsSpace(r) && !isPlainSign(r, tag[width:]) {

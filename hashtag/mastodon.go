@@ -45,9 +45,25 @@ func scanMastodon(text []byte, yield func([]byte) bool) {
 	}
 }
 
-// mastodonTag is the tag that text begins with, empty if there is none. It is the longer of two forms, which
-// Mastodon says as alternatives of a regular expression.
+// mastodonTag is the tag that text begins with, empty if there is none.
 func mastodonTag(text []byte) []byte {
+	end, letter := 0, false
+	for end < len(text) && wordBytes[text[end]] != 0 {
+		letter = letter || wordBytes[text[end]] == letterByte
+		end++
+	}
+	switch {
+	case end < len(text) && text[end] >= utf8.RuneSelf:
+		return mastodonTagByRunes(text)
+	case letter || end > 2 && bytes.IndexByte(text[1:end-1], '_') >= 0:
+		return text[:end]
+	}
+	return nil
+}
+
+// mastodonTagByRunes is mastodonTag for all scripts. The tag is the longer of two forms, which Mastodon says as
+// alternatives of a regular expression.
+func mastodonTagByRunes(text []byte) []byte {
 	if r, _ := utf8.DecodeRune(text); !isMastodonWord(r) || r == emojiStyle || r == keycap {
 		return nil
 	}
@@ -97,6 +113,24 @@ func withoutProtocol(tag []byte) []byte {
 	}
 	return tag
 }
+
+// wordBytes are those of ASCII's characters that isMastodonWord is for.
+var wordBytes = func() (kinds [256]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case isAlphabetic(rune(c)):
+			kinds[c] = letterByte
+		case isMastodonWord(rune(c)):
+			kinds[c] = otherByte
+		}
+	}
+	return kinds
+}()
+
+const (
+	letterByte = 1
+	otherByte  = 2 // a digit or _
+)
 
 // isMastodonWord is for what Ruby's [[:word:]] matches.
 func isMastodonWord(r rune) bool {
