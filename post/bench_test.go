@@ -18,6 +18,7 @@ var typical = map[string]string{
 }
 
 // BenchmarkDecode is all that the processor does to a post before it counts: decode it, find its hashtags, fold them.
+// It fails if any of that allocates.
 func BenchmarkDecode(b *testing.B) {
 	for name, value := range typical {
 		b.Run(name, func(b *testing.B) {
@@ -27,10 +28,16 @@ func BenchmarkDecode(b *testing.B) {
 			var u Uses
 			var p Post
 			in := []byte(value)
-			for b.Loop() {
+			step := func() {
 				if _, err := d.Decode(in, &p); err != nil || len(u.Of(&p)) != 2 {
 					b.Fatal(err)
 				}
+			}
+			if n := testing.AllocsPerRun(100, step); n >= 1 { // it has decoded one before, for scratch to grow
+				b.Fatalf("%v allocations a post", n)
+			}
+			for b.Loop() {
+				step()
 			}
 		})
 	}
