@@ -72,8 +72,8 @@ func (d *Decoder) jetstream(p *Post) Result {
 
 // readEvent reads an event, kind is where its $type goes.
 func (d *Decoder) readEvent(e *event, kind *value) {
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch key := d.key(); string(key) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "did":
 			e.did = d.field("did", text)
 		case "time_us":
@@ -85,8 +85,8 @@ func (d *Decoder) readEvent(e *event, kind *value) {
 		case "$type":
 			*kind = d.field("$type", text)
 		case "commit":
-			for more := d.enterField("commit", '{'); more; more = d.more('}') {
-				d.readCommit(e, d.key())
+			for key := d.objectOf("commit"); key != nil; key = d.member() {
+				d.readCommit(e, key)
 			}
 		case "account":
 			d.readAccount(e)
@@ -123,15 +123,15 @@ func (d *Decoder) readCommit(e *event, key []byte) {
 
 func (d *Decoder) readRecord(e *event) {
 	e.text, e.facets, e.tags = value{}, list{}, list{}
-	for more := d.enterAny('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.anyObject(); key != nil; key = d.member() {
+		switch string(key) {
 		case "text":
 			e.text = d.value()
 		case "facets":
 			e.facets = d.readFacets()
 		case "tags":
 			e.tags = list{d.next() == '[', len(d.listed), 0}
-			for more := d.enterAny('['); more; more = d.more(']') {
+			for more := d.anyArray(); more; more = d.element() {
 				d.list(d.value())
 			}
 			e.tags.to = len(d.listed)
@@ -151,13 +151,13 @@ func (d *Decoder) list(v value) {
 // readFacets reads the hashtags among what marks parts of a text.
 func (d *Decoder) readFacets() list {
 	facets := list{d.next() == '[', len(d.listed), 0}
-	for more := d.enterAny('['); more; more = d.more(']') {
-		for more := d.enterAny('{'); more; more = d.more('}') {
-			if string(d.key()) != "features" {
+	for more := d.anyArray(); more; more = d.element() {
+		for key := d.anyObject(); key != nil; key = d.member() {
+			if string(key) != "features" {
 				d.skip()
 				continue
 			}
-			for more := d.enterAny('['); more; more = d.more(']') {
+			for more := d.anyArray(); more; more = d.element() {
 				d.readFeature()
 			}
 		}
@@ -168,8 +168,8 @@ func (d *Decoder) readFacets() list {
 
 func (d *Decoder) readFeature() {
 	var kind, tag value
-	for more := d.enterAny('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.anyObject(); key != nil; key = d.member() {
+		switch string(key) {
 		case "$type":
 			kind = d.value()
 		case "tag":
@@ -184,8 +184,8 @@ func (d *Decoder) readFeature() {
 }
 
 func (d *Decoder) readAccount(e *event) {
-	for more := d.enterField("account", '{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.objectOf("account"); key != nil; key = d.member() {
+		switch string(key) {
 		case "active":
 			e.active = d.field("active", boolean)
 		case "status":

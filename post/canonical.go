@@ -97,8 +97,8 @@ type canonicalFields struct {
 // canonical reads the canonical form.
 func (d *Decoder) canonical(p *Post) Result {
 	var c canonicalFields
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "tagtide":
 			c.form = d.field("tagtide", number)
 		case "source":
@@ -142,7 +142,7 @@ func (d *Decoder) canonical(p *Post) Result {
 
 func (d *Decoder) readTags() {
 	d.listed = d.listed[:0]
-	for more := d.enterField("tags", '['); more; more = d.more(']') {
+	for more := d.arrayOf("tags"); more; more = d.element() {
 		at := d.pos
 		tag := d.field("a tag", text)
 		if tag.kind == absent {

@@ -127,11 +127,10 @@ func (d *Decoder) decode(value []byte, p *Post) Result {
 
 // decodeString decodes the value that stands in the string at hand.
 func (d *Decoder) decodeString(p *Post) Result {
-	v := d.str()
+	d.inner = d.strTo(d.inner[:0])
 	if d.close(); d.err != nil {
 		return Result{}
 	}
-	d.inner = d.unescape(d.inner[:0], v)
 	d.open(d.inner)
 	result := d.decodeObject(p)
 	if d.err != nil {
@@ -142,6 +141,9 @@ func (d *Decoder) decodeString(p *Post) Result {
 
 func (d *Decoder) decodeObject(p *Post) Result {
 	f := d.detect()
+	if d.err != nil {
+		return Result{}
+	}
 	d.pos, d.depth = 0, 0
 	result := d.read(f, p)
 	d.close()
@@ -184,8 +186,8 @@ const (
 // such a key here, a line in read, and a file.
 func (d *Decoder) detect() format {
 	f := formatUnknown
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "tagtide":
 			return formatOwn
 		case "text", "full_text", "id_str", "entities", "retweeted_status":

@@ -10,12 +10,17 @@ import (
 // end all is.
 func textOfHTML(html []byte) []byte {
 	out := html[:0]
+	references := bytes.IndexByte(html, '&') >= 0
 	for len(html) > 0 {
 		n := bytes.IndexByte(html, '<')
 		if n < 0 {
 			return appendReferences(out, html)
 		}
-		out = appendReferences(out, html[:n])
+		if references {
+			out = appendReferences(out, html[:n])
+		} else {
+			out = append(out, html[:n]...)
+		}
 		html = html[n:]
 		end, apart := htmlTag(html)
 		switch {

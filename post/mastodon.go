@@ -20,12 +20,12 @@ import (
 
 // toot is what a status says.
 type toot struct {
-	content    value
+	content    []byte // HTML, in the decoder's scratch; nil if there is none
 	tags       list
 	visibility value
 }
 
-func (t *toot) present() bool { return t.tags.present || t.content.kind != absent }
+func (t *toot) present() bool { return t.tags.present || t.content != nil }
 
 // status is a status as it is read, at the root or inside.
 type status struct {
@@ -37,13 +37,14 @@ type status struct {
 
 // message reads an event of a stream.
 func (d *Decoder) message(p *Post) Result {
-	var name, payload value
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	var name value
+	d.payload = d.payload[:0]
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "event":
 			name = d.field("event", text)
 		case "payload":
-			payload = d.value()
+			d.readPayload()
 		default:
 			d.skip()
 		}
@@ -51,17 +52,23 @@ func (d *Decoder) message(p *Post) Result {
 	if d.close(); d.err != nil {
 		return Result{}
 	}
-	switch d.payload = d.payload[:0]; payload.kind {
-	case text:
-		d.payload = d.unescape(d.payload, payload)
-	case number, object: // not Mastodon, but somebody who meant well
-		d.payload = append(d.payload, d.data[payload.start:payload.end]...)
-	}
 	known := d.bytes(name)
 	if result := d.event(string(known), d.payload, p); result.Kind != 0 || d.err != nil {
 		return result
 	}
 	return d.named(known)
+}
+
+// readPayload reads the payload of an event, mostly a long string.
+func (d *Decoder) readPayload() {
+	d.payload = d.payload[:0]
+	if d.next() == '"' {
+		d.payload = d.strTo(d.payload)
+		return
+	}
+	if v := d.value(); v.kind == number || v.kind == object { // not Mastodon, but somebody who meant well
+		d.payload = append(d.payload, d.data[v.start:v.end]...)
+	}
 }
 
 // event decodes an event of a stream. If it is of no name that matters, the result is zero.
@@ -125,8 +132,8 @@ func (d *Decoder) status(p *Post, edited bool) Result {
 //
 //go:noinline
 func (d *Decoder) readStatus() (s status) {
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "id":
 			s.id = d.value()
 		case "uri":
@@ -138,7 +145,7 @@ func (d *Decoder) readStatus() (s status) {
 		case "visibility":
 			s.says.visibility = d.field("visibility", text)
 		case "content":
-			s.says.content = d.field("content", text)
+			s.says.content = d.readContent()
 		case "tags":
 			s.says.tags = d.readTagNames()
 		case "reblog":
@@ -150,13 +157,23 @@ func (d *Decoder) readStatus() (s status) {
 	return s
 }
 
+func (d *Decoder) readContent() []byte {
+	if d.next() != '"' {
+		d.field("content", text)
+		return nil
+	}
+	start := len(d.buf)
+	d.buf = d.strTo(d.buf)
+	return d.buf[start:len(d.buf):len(d.buf)]
+}
+
 func (d *Decoder) readTagNames() list {
 	names := list{d.next() == '[', len(d.listed), 0}
-	for more := d.enterField("tags", '['); more; more = d.more(']') {
+	for more := d.arrayOf("tags"); more; more = d.element() {
 		at := d.pos
 		var name value
-		for more := d.enter('{'); more; more = d.more('}') {
-			if string(d.key()) == "name" {
+		for key := d.object(); key != nil; key = d.member() {
+			if string(key) == "name" {
 				name = d.field("the name of a tag", text)
 			} else {
 				d.skip()
@@ -190,9 +207,7 @@ func (d *Decoder) isPublic(t toot) bool {
 func (d *Decoder) fillMastodon(t *toot, p *Post) {
 	var plain []byte
 	if d.Text || !t.tags.present || t.tags.from < t.tags.to {
-		start := len(d.buf)
-		d.buf = d.unescape(d.buf, t.content)
-		plain = textOfHTML(d.buf[start:])
+		plain = textOfHTML(t.content)
 	}
 	if d.Text {
 		p.Text = plain

@@ -10,8 +10,8 @@ package post
 // notice reads a notice of X v1.1.
 func (d *Decoder) notice(p *Post) Result {
 	result := Result{Kind: KindNotice}
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "delete":
 			result = deleted(p, d.readDeleted("status"))
 			continue
@@ -50,8 +50,8 @@ func deleted(p *Post, gone deletion) Result {
 
 // readDeleted reads which post is gone; noun is what the network calls a post.
 func (d *Decoder) readDeleted(noun string) (gone deletion) {
-	for more := d.enterField("delete", '{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.objectOf("delete"); key != nil; key = d.member() {
+		switch string(key) {
 		case noun:
 			x := d.readPost()
 			gone.id = d.id(x.idStr, x.id)
@@ -73,8 +73,8 @@ func (d *Decoder) readDeleted(noun string) (gone deletion) {
 //	{"error":"Unknown stream type","status":400}           Mastodon
 func (d *Decoder) remark() (result Result) {
 	result.Kind = KindNotice
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "errors":
 			result.Notice = "errors"
 		case "error":
@@ -95,8 +95,8 @@ func (d *Decoder) remark() (result Result) {
 
 // isPage reads what may be the numbers of a page of posts, and reports whether it is.
 func (d *Decoder) isPage() (is bool) {
-	for more := d.enterAny('{'); more; more = d.more('}') {
-		is = string(d.key()) == "result_count" || is
+	for key := d.anyObject(); key != nil; key = d.member() {
+		is = string(key) == "result_count" || is
 		d.skip()
 	}
 	return is

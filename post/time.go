@@ -20,7 +20,7 @@ func parseRFC3339(s []byte) int64 {
 		return 0
 	}
 	seconds, valid := clock(s[11:19])
-	days, exists := civil(digits(s[0:4]), digits(s[5:7]), digits(s[8:10]))
+	days, exists := civil(four(s), two(s[5], s[6]), two(s[8], s[9]))
 	if !valid || !exists {
 		return 0
 	}
@@ -41,7 +41,7 @@ func parseRuby(s []byte) int64 {
 	}
 	weekday, month := nameIn(weekdays, s[0:3]), nameIn(months, s[4:7])
 	seconds, valid := clock(s[11:19])
-	days, exists := civil(digits(s[26:30]), month, digits(s[8:10]))
+	days, exists := civil(four(s[26:]), month, two(s[8], s[9]))
 	zone := [6]byte{s[20], s[21], s[22], ':', s[23], s[24]}
 	offset, known := zoneOffset(zone[:])
 	if weekday == 0 || !valid || !exists || !known { // the right weekday or not: the date counts
@@ -62,21 +62,28 @@ func nameIn(names string, name []byte) int {
 	return 0
 }
 
-// digits is the number that s, a few digits, says; -1 if it is not all digits.
-func digits(s []byte) int {
-	if !allDigits(s) {
+// two is the number that two digits say, -1 if they are none.
+func two(tens, ones byte) int {
+	tens, ones = tens-'0', ones-'0'
+	if tens > 9 || ones > 9 {
 		return -1
 	}
-	n := 0
-	for _, c := range s {
-		n = 10*n + int(c-'0')
+	return 10*int(tens) + int(ones)
+}
+
+// four is the number that s, four digits, says, -1 if they are none.
+func four(s []byte) int {
+	high, low := two(s[0], s[1]), two(s[2], s[3])
+	if high < 0 || low < 0 {
+		return -1
 	}
-	return n
+	return 100*high + low
 }
 
 // clock is the second of the day that s, 15:04:05, says.
 func clock(s []byte) (second int, valid bool) {
-	hour, minute, second := digits(s[0:2]), digits(s[3:5]), digits(s[6:8])
+	_ = s[7]
+	hour, minute, second := two(s[0], s[1]), two(s[3], s[4]), two(s[6], s[7])
 	valid = s[2] == ':' && s[5] == ':' && between(hour, 0, 23) && between(minute, 0, 59) && between(second, 0, 59)
 	return hour*3600 + minute*60 + second, valid
 }
@@ -102,7 +109,7 @@ func zoneOffset(s []byte) (offset int, valid bool) {
 	if len(s) != len("+02:00") || s[0] != '+' && s[0] != '-' || s[3] != ':' {
 		return 0, false
 	}
-	hours, minutes := digits(s[1:3]), digits(s[4:6])
+	hours, minutes := two(s[1], s[2]), two(s[4], s[5])
 	offset = hours*3600 + minutes*60
 	if s[0] == '-' {
 		offset = -offset

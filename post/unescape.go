@@ -2,83 +2,63 @@ package post
 
 import (
 	"bytes"
-	"unicode/utf16"
+	"encoding/binary"
+	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
-// escapeLen is the length of the escape that data begins with, 0 if JSON has no such escape.
-func escapeLen(data []byte) int {
-	if len(data) < 2 {
-		return 0
-	}
-	switch data[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if hexRune(data) >= 0 {
-			return 6
-		}
-	}
-	return 0
-}
-
-// hexRune is the value of the \uXXXX that data begins with, -1 if it does not.
-func hexRune(data []byte) rune {
-	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
-		return -1
-	}
-	var r rune
-	for _, c := range data[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return -1
-		}
-		r = r<<4 | rune(c)
-	}
-	return r
-}
-
-// unescape appends what the string v says to dst. Half a surrogate pair is U+FFFD.
+// unescape appends what the string v says to dst.
 func (s *scanner) unescape(dst []byte, v value) []byte {
-	rest := s.data[v.start:v.end]
-	for {
-		i := bytes.IndexByte(rest, '\\')
-		if i < 0 {
-			return append(dst, rest...)
-		}
-		dst = append(dst, rest[:i]...)
-		rest = rest[i:]
-		n := 2
-		switch c := rest[1]; c {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			n = 6
-			r := hexRune(rest)
-			if pair := utf16.DecodeRune(r, hexRune(rest[n:])); pair != utf8.RuneError {
-				r = pair
-				n = 12
-			}
-			dst = utf8.AppendRune(dst, r) // half a pair becomes U+FFFD here
-		default:
-			dst = append(dst, c)
-		}
-		rest = rest[n:]
+	dst, _ = appendText(dst, s.data[:v.end], int(v.start))
+	return dst
+}
+
+// strTo is str for a string of which all is wanted: it appends what the string says to dst in the same pass.
+func (s *scanner) strTo(dst []byte) []byte {
+	said, end := appendText(dst, s.data, s.pos+1)
+	if end >= len(s.data) || s.data[end] != '"' {
+		s.failString(end)
+		return dst
 	}
+	s.pos = end + 1
+	return said
+}
+
+// appendText reads the string that begins at data[i], behind its quote, as stringEnd does, and appends what it says to
+// dst. Half a surrogate pair is U+FFFD.
+func appendText(dst, data []byte, i int) (text []byte, end int) {
+	// Nothing in a string is shorter than what it says, so there is room for all of it.
+	dst = slices.Grow(dst, len(data)-i+utf8.UTFMax)
+	j := len(dst)
+	dst = dst[:cap(dst)]
+	for i >= 0 && j >= 0 { // always: so the compiler knows, and checks no bounds in the loop
+		for i <= len(data)-8 && j <= len(dst)-8 {
+			w := binary.LittleEndian.Uint64(data[i : i+8])
+			binary.LittleEndian.PutUint64(dst[j:j+8], w)
+			if found := special(w); found != 0 {
+				n := bits.TrailingZeros64(found) / 8
+				i, j = i+n, j+n
+				break
+			}
+			i, j = i+8, j+8
+		}
+		for i < len(data) && j < len(dst) && !isSpecial(data[i]) {
+			dst[j] = data[i]
+			i, j = i+1, j+1
+		}
+		if i < len(data)-1 && j < len(dst) && data[i] == '\\' && escapes[data[i+1]] != 0 {
+			dst[j] = escapes[data[i+1]]
+			i, j = i+2, j+1
+			continue
+		}
+		r, n := unicodeEscape(data[i:])
+		if n == 0 {
+			break
+		}
+		i, j = i+n, j+utf8.EncodeRune(dst[j:], r)
+	}
+	return dst[:j], i
 }
 
 // unescapeHTML replaces the three entities that X writes into texts, in place.

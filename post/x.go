@@ -78,8 +78,8 @@ func (d *Decoder) x(p *Post) Result {
 // wait for Next.
 func (d *Decoder) envelope(p *Post) Result {
 	page := false
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "data":
 			page = d.next() == '['
 			d.readData(page)
@@ -110,7 +110,7 @@ func (d *Decoder) readData(page bool) {
 		d.page = append(d.page, d.readPost())
 		return
 	}
-	for more := d.enter('['); more; more = d.more(']') {
+	for more := d.array(); more; more = d.element() {
 		d.page = append(d.page, d.readPost())
 	}
 }
@@ -158,8 +158,8 @@ func (d *Decoder) readPost() (x xPost) {
 }
 
 func (d *Decoder) readFields(x *xPost) {
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch key := d.key(); string(key) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "id_str":
 			x.idStr = d.field("id_str", text)
 		case "id":
@@ -207,13 +207,13 @@ func (d *Decoder) readRare(x *xPost, key []byte) {
 // readEntities reads the hashtags that the network gives.
 func (d *Decoder) readEntities(c *content) {
 	c.given, c.from, c.to = false, 0, 0
-	for more := d.enterField("entities", '{'); more; more = d.more('}') {
-		if string(d.key()) != "hashtags" {
+	for key := d.objectOf("entities"); key != nil; key = d.member() {
+		if string(key) != "hashtags" {
 			d.skip()
 			continue
 		}
 		c.given, c.from = d.next() == '[', len(d.listed)
-		for more := d.enterField("hashtags", '['); more; more = d.more(']') {
+		for more := d.arrayOf("hashtags"); more; more = d.element() {
 			d.listed = append(d.listed, d.readHashtag())
 		}
 		c.to = len(d.listed)
@@ -222,8 +222,8 @@ func (d *Decoder) readEntities(c *content) {
 
 func (d *Decoder) readHashtag() (tag value) {
 	at := d.pos
-	for more := d.enter('{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.object(); key != nil; key = d.member() {
+		switch string(key) {
 		case "text", "tag":
 			tag = d.field("a hashtag", text)
 		default:
@@ -238,8 +238,8 @@ func (d *Decoder) readHashtag() (tag value) {
 
 // readLong reads what a long post says in full.
 func (d *Decoder) readLong() (c content) {
-	for more := d.enterField("the long text", '{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.objectOf("the long text"); key != nil; key = d.member() {
+		switch string(key) {
 		case "full_text", "text":
 			c.text = d.field("the long text", text)
 		case "entities":
@@ -264,7 +264,7 @@ func (d *Decoder) readOriginal() (c content, is bool) {
 // readReferences reads which posts this one refers to, and finds the one that it passes on.
 func (d *Decoder) readReferences(x *xPost) {
 	x.repost = false
-	for more := d.enterField("the references", '['); more; more = d.more(']') {
+	for more := d.arrayOf("the references"); more; more = d.element() {
 		other := d.readPost()
 		if other.role.kind == text && string(d.bytes(other.role)) == "retweeted" {
 			x.repost, x.original, x.originalID = true, other.says(), other.id
@@ -274,10 +274,10 @@ func (d *Decoder) readReferences(x *xPost) {
 
 func (d *Decoder) readIncludes() {
 	d.included = d.included[:0]
-	for more := d.enterField("includes", '{'); more; more = d.more('}') {
-		switch string(d.key()) {
+	for key := d.objectOf("includes"); key != nil; key = d.member() {
+		switch string(key) {
 		case "tweets", "posts":
-			for more := d.enterField("the included posts", '['); more; more = d.more(']') {
+			for more := d.arrayOf("the included posts"); more; more = d.element() {
 				x := d.readPost()
 				if says := x.says(); says.present() && x.id.kind == text {
 					d.included = append(d.included, includedOne{d.bytes(x.id), says})
@@ -291,7 +291,7 @@ func (d *Decoder) readIncludes() {
 
 // readFirst reads a list of ids and is the first one.
 func (d *Decoder) readFirst() (first value) {
-	for more := d.enterField("the edit history", '['); more; more = d.more(']') {
+	for more := d.arrayOf("the edit history"); more; more = d.element() {
 		if id := d.field("the id of a version", text); first.kind == absent {
 			first = id
 		}
