@@ -103,7 +103,7 @@ func dumbCount(t *testing.T, lines []byte, apart bool) map[string]int64 {
 	return counts
 }
 
-var readingFrom = regexp.MustCompile(`msg=reading .*member=(\S+) "from line"=(\d+)`)
+var readingFrom = regexp.MustCompile(`msg=reading .*member=(\S+) from_line=(\d+)`)
 
 // Wherever in an archive kill -9 strikes, the next process goes on behind the
 // last committed post: also if nothing else keeps it from counting twice.

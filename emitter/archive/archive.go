@@ -165,7 +165,7 @@ func (s *Source) readFile(ctx context.Context, sink emitter.Sink, f *os.File, pa
 		return nil // finished before
 	}
 	defer o.close()
-	s.o.Logger.Info("reading", "file", path, "packed", o.packed(), "member", o.from.Member, "from line", o.from.Line+1)
+	s.o.Logger.Info("reading", "file", path, "packed", o.packed(), "member", o.from.Member, "from_line", o.from.Line+1)
 	end, err := s.members(ctx, sink, o.walk, o.first, o.from)
 	end.current = true
 	s.known.add(end)
