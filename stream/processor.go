@@ -48,7 +48,8 @@ type ProcessorOptions struct {
 	// to them, over the whole group; default 2.
 	WarmUps int
 	// NearRecords is how many changelog records a copy may lack to count as
-	// ready; default 10,000.
+	// ready; default 1,000, which is restored in a moment, also on a machine that
+	// does much else: nobody works on the task meanwhile.
 	NearRecords int64
 	// Endpoint is where this instance answers queries, told to the others. It
 	// may be empty.
@@ -98,7 +99,7 @@ func (o *ProcessorOptions) ensureDefaults() {
 	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
 	o.SessionTimeout = cmp.Or(o.SessionTimeout, 10*time.Second)
 	o.WarmUps = cmp.Or(o.WarmUps, 2)
-	o.NearRecords = cmp.Or(o.NearRecords, 10_000)
+	o.NearRecords = cmp.Or(o.NearRecords, 1_000)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.State == nil {
 		o.State = MemoryState()

@@ -176,7 +176,7 @@ func (t *Thread) located(r *run, c *copying, now time.Time) bool {
 	c.job = &Job{}
 	limit := fold.limit // of now: it may move on meanwhile
 	t.cfg.Runner.Go("locate", c.job, func(ctx context.Context) error {
-		err := t.load(ctx, fold, c.changelog, limit)
+		err := t.load(ctx, fold, c.changelog, limit, now)
 		if errors.Is(err, log.ErrUnavailable) {
 			return nil // it will be tried again
 		}
@@ -188,7 +188,7 @@ func (t *Thread) located(r *run, c *copying, now time.Time) bool {
 
 // load reads what is there of a table, and finds where to begin: at its
 // checkpoint, or, if it has none, where the topology says. It blocks.
-func (t *Thread) load(ctx context.Context, fold *refold, input record.Partition, limit int64) (err error) {
+func (t *Thread) load(ctx context.Context, fold *refold, input record.Partition, limit int64, now time.Time) (err error) {
 	if fold.tab, err = table.NewAging(fold.kept, fold.about.Keep); err != nil {
 		return err
 	}
@@ -198,7 +198,11 @@ func (t *Thread) load(ctx context.Context, fold *refold, input record.Partition,
 	if fold.kept.Checkpoint().Next > 0 || fold.from >= limit {
 		return nil
 	}
-	if fold.begin, err = t.locateReplay(ctx, input, limit, fold.about.Replay); err != nil {
+	first := func(timestamp int64) (int64, error) {
+		at, err := t.cfg.Log.PositionAt(ctx, timestamp, input)
+		return at[input], err
+	}
+	if fold.begin, err = locateReplay(first, limit, fold.about.Replay, now); err != nil {
 		return err
 	}
 	began, err := t.began(ctx, fold.kept.Changelog())
@@ -206,21 +210,31 @@ func (t *Thread) load(ctx context.Context, fold *refold, input record.Partition,
 	return err
 }
 
+// replayParts is how exactly it is found where a replay begins: no more than one
+// of so many parts of it too early, which costs as many records more to step.
+const replayParts = 1024
+
 // locateReplay finds the first record that is not older than replay, back from
-// the stream time at limit. That is the largest timestamp before limit, and so
-// the largest for which the log has a record before limit that is not older.
-func (t *Thread) locateReplay(ctx context.Context, p record.Partition, limit int64, replay time.Duration) (int64, error) {
-	first := func(timestamp int64) (int64, error) {
-		at, err := t.cfg.Log.PositionAt(ctx, timestamp, p)
-		return at[p], err
-	}
+// the stream time at limit, or one a little before that: each question, for the
+// first record at or after a timestamp, is a call, and a task may be waiting. The
+// stream time is the largest timestamp before limit, and so the largest for which
+// there is a record before limit that is not older. Mostly that is about now.
+func locateReplay(first func(timestamp int64) (int64, error), limit int64, replay time.Duration, now time.Time) (int64, error) {
 	begin, err := first(math.MinInt64)
 	if err != nil || begin >= limit {
 		return min(begin, limit), err
 	}
-	low, high := int64(0), int64(1)<<52 // stream time is at or above low, and below high
-	for low+1 < high {
+	const never = int64(1) << 52
+	low, high := int64(0), never // stream time is at or above low, and below high
+	guess, part := min(max(now.UnixMilli(), 0), never/2), max(1, replay.Milliseconds()/replayParts)
+	for reach := part; low+part < high; reach = min(2*reach, never) {
 		middle := low + (high-low)/2
+		switch {
+		case high == never:
+			middle = min(middle, guess+reach)
+		case low == 0:
+			middle = max(middle, guess-reach)
+		}
 		at, err := first(middle)
 		if err != nil {
 			return 0, err

@@ -129,6 +129,9 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 		r.retryAt = now.Add(retryPause)
 		if errors.Is(err, log.ErrUnstable) {
 			t.freer.stuck(now)
+			if now.Sub(r.waits) < unstableFor {
+				r.retryAt = now.Add(unstablePause)
+			}
 		}
 		return true, nil
 	case err != nil:
@@ -137,6 +140,14 @@ func (t *Thread) prepareRun(r *run, now time.Time) (bool, error) {
 	r.prepared, r.waits = *r.found, time.Time{}
 	return true, t.startRestore(r, now)
 }
+
+// Positions that are about to change mostly are those of a task's last owner,
+// who has committed them: then brokers are about to say so. They are asked again
+// soon for a while; nobody works on the task meanwhile.
+const (
+	unstablePause = 20 * time.Millisecond
+	unstableFor   = time.Second
+)
 
 // tellAfter is how long a task waits for the log before operators hear of it,
 // and then hear of it again.

@@ -31,9 +31,10 @@ type runner struct {
 }
 
 // cadence is the time between beats. It is how fast a member learns that a
-// rebalance has begun, so it is much shorter than what keeps a session.
+// rebalance has begun, for which a task that moves waits without an owner, so it
+// is much shorter than what keeps a session.
 func (m *member) cadence() time.Duration {
-	const shortest, longest, perSession = 20 * time.Millisecond, 250 * time.Millisecond, 40
+	const shortest, longest, perSession = 20 * time.Millisecond, 100 * time.Millisecond, 40
 	return min(max(m.session/perSession, shortest), longest)
 }
 
