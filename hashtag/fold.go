@@ -51,11 +51,13 @@ func Fold(dst, tag []byte) []byte {
 func foldPrintable(dst, tag []byte) (folded []byte, all bool) {
 	n := len(dst)
 	dst = slices.Grow(dst, len(tag))[:n+len(tag)]
-	key := dst[n:]
+	key := dst[n:][:len(tag)]
 	for i, c := range tag {
-		if key[i] = printable[c]; key[i] == 0 {
+		folded := printable[c]
+		if folded == 0 {
 			return dst, false
 		}
+		key[i] = folded
 	}
 	return dst, true
 }

@@ -244,9 +244,13 @@ func (d *Decoder) read(f format, p *Post) Result {
 
 // bytes is what the string v says, nil if v is absent.
 func (d *Decoder) bytes(v value) []byte {
-	if !v.escaped {
-		return d.data[v.start:v.end:v.end]
+	if v.escaped {
+		return d.unescaped(v)
 	}
+	return d.data[v.start:v.end:v.end]
+}
+
+func (d *Decoder) unescaped(v value) []byte {
 	start := len(d.buf)
 	d.buf = d.unescape(d.buf, v)
 	return d.buf[start:len(d.buf):len(d.buf)]

@@ -104,6 +104,24 @@ func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
 	}
 }
 
+// What means something in a string is found at whatever place of whatever length, in keys, in what is read, in what is
+// skipped, and in a value that stands in a string.
+func TestDecodeAgreesWithEncodingJSONOnStrings(t *testing.T) {
+	specials := []string{`\"`, `\\`, `\n`, `\u00e9`, `\ud83d\ude00`, `\ud83d`, `\ud83d\n`, "é", "\x7f", "\x1f", "\x00", "\xff", `\x`, `\u12`, `"`, `\`}
+	d := &Decoder{Text: true}
+	for length := range 20 {
+		for at := range length + 1 {
+			for _, special := range specials {
+				said := strings.Repeat("x", at) + special + strings.Repeat("y", length-at)
+				checkDecode(t, d, []byte(`{"tagtide":1,"source":"x","id":"`+said+`"}`))
+				checkDecode(t, d, []byte(`{"tagtide":1,"source":"x","`+said+`":["`+said+`",{"`+said+`":0}]}`))
+				checkDecode(t, d, []byte(`{"uri":"u","content":"`+said+`"}`))
+				checkDecode(t, d, []byte(`"{\"text\":\"`+said+`\"}"`))
+			}
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)

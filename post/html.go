@@ -16,9 +16,11 @@ func textOfHTML(html []byte) []byte {
 		if n < 0 {
 			return appendReferences(out, html)
 		}
-		if references {
+		switch {
+		case n == 0:
+		case references:
 			out = appendReferences(out, html[:n])
-		} else {
+		default:
 			out = append(out, html[:n]...)
 		}
 		html = html[n:]
@@ -67,14 +69,15 @@ func htmlTag(html []byte) (end int, apart bool) {
 		return 0, false
 	}
 	for ; i < len(html); i++ {
-		switch c := html[i]; c {
-		case '"', '\'':
+		switch c := html[i]; {
+		case c > '>': // all letters
+		case c == '"' || c == '\'':
 			quoted := bytes.IndexByte(html[i+1:], c)
 			if quoted < 0 {
 				return -1, false
 			}
 			i += 1 + quoted
-		case '>':
+		case c == '>':
 			return i + 1, !isInline(name)
 		}
 	}

@@ -35,22 +35,25 @@ type scanner struct {
 	name  []byte // scratch for a key with escapes in it
 }
 
-func (s *scanner) fail(pos int, reason string) {
+// fail notes an error, unless there was one, and is the end of data.
+//
+//go:noinline
+func (s *scanner) fail(pos int, reason string) (end int) {
 	if s.err == nil {
 		s.err = &Error{Reason: reason, Offset: min(pos, len(s.data))}
 		s.pos = len(s.data)
 	}
+	return len(s.data)
 }
 
-// unexpected fails at the next byte, which is not what JSON wants there.
+// unexpected fails at pos, where JSON wants something else.
 //
 //go:noinline
-func (s *scanner) unexpected(wanted string) {
-	if s.pos >= len(s.data) {
-		s.fail(s.pos, "the value ends where "+wanted+" should be")
-	} else {
-		s.fail(s.pos, "not JSON, "+wanted+" should be")
+func (s *scanner) unexpected(pos int, wanted string) (end int) {
+	if pos >= len(s.data) {
+		return s.fail(pos, "the value ends where "+wanted+" should be")
 	}
+	return s.fail(pos, "not JSON, "+wanted+" should be")
 }
 
 // next skips space and is the next byte, 0 at the end.
@@ -95,10 +98,11 @@ func (s *scanner) anyObject() []byte {
 }
 
 func (s *scanner) firstKey() []byte {
-	if s.enter('}') {
-		return s.key()
+	if s.depth++; s.depth > maxDepth {
+		s.fail(s.pos, "nested too deep")
+		return nil
 	}
-	return nil
+	return s.keyBehind('{')
 }
 
 // array goes into the array at hand and reports whether there is anything in it. What else is at hand is an error.
@@ -110,7 +114,7 @@ func (s *scanner) arrayOf(name string) bool {
 		s.field(name, array)
 		return false
 	}
-	return s.enter(']')
+	return s.enter()
 }
 
 // anyArray is arrayOf for what anybody may have written: it skips anything else, and there is nothing in it.
@@ -119,17 +123,17 @@ func (s *scanner) anyArray() bool {
 		s.skip()
 		return false
 	}
-	return s.enter(']')
+	return s.enter()
 }
 
-// enter goes into the container at hand, which end ends, and reports whether there is anything in it.
-func (s *scanner) enter(end byte) bool {
+// enter goes into the array at hand and reports whether there is anything in it.
+func (s *scanner) enter() bool {
 	s.pos++
 	if s.depth++; s.depth > maxDepth {
 		s.fail(s.pos-1, "nested too deep")
 		return false
 	}
-	if s.next() == end {
+	if s.next() == ']' {
 		s.pos++
 		s.depth--
 		return false
@@ -138,64 +142,74 @@ func (s *scanner) enter(end byte) bool {
 }
 
 // element goes on behind an element of an array, and reports whether there is another one.
-func (s *scanner) element() bool { return s.more(']') }
-
-// member goes on behind a member of an object and is the key of the next one, nil if there is none.
-func (s *scanner) member() []byte {
-	data, i := s.data, s.pos
-	if i >= 0 && i <= len(data)-10 && data[i] == ',' && data[i+1] == '"' { // as producers write it
-		start := i + 2
-		found := special(binary.LittleEndian.Uint64(data[start : start+8]))
-		end := start + bits.TrailingZeros64(found)/8
-		if found == 0 {
-			end = plain(data, end)
-		}
-		if end < len(data)-1 && data[end] == '"' && data[end+1] == ':' {
-			s.pos = end + 2
-			return data[start:end]
-		}
-	}
-	if s.more('}') {
-		return s.key()
-	}
-	return nil
-}
-
-// more goes on behind a part of a container, which end ends, and reports whether there is another one.
-func (s *scanner) more(end byte) bool {
+func (s *scanner) element() bool {
 	switch s.next() {
 	case ',':
 		s.pos++
 		return true
-	case end:
+	case ']':
 		s.pos++
 		s.depth--
 	default:
-		s.unexpected("a comma or " + string(end))
+		s.unexpected(s.pos, "a comma or ]")
 	}
 	return false
+}
+
+// member goes on behind a member of an object and is the key of the next one, nil if there is none.
+func (s *scanner) member() []byte { return s.keyBehind(',') }
+
+// keyBehind is the key behind the comma or brace at hand, nil if the object ends instead.
+func (s *scanner) keyBehind(before byte) []byte {
+	data, i := s.data, s.pos
+	if i >= 0 && i <= len(data)-10 && pairAt(data, i) == pair(before, '"') { // ,"key": as producers write it
+		start := i + 2
+		end := start + 8
+		if found := special(binary.LittleEndian.Uint64(data[start : start+8])); found != 0 {
+			end = start + bits.TrailingZeros64(found)/8
+		} else {
+			end = plain(data, end)
+		}
+		if end <= len(data)-2 && pairAt(data, end) == pair('"', ':') {
+			s.pos = end + 2
+			return data[start:end]
+		}
+	}
+	return s.anyKeyBehind(before)
+}
+
+func pair(first, second byte) uint16 { return uint16(first) | uint16(second)<<8 }
+
+func pairAt(data []byte, i int) uint16 { return binary.LittleEndian.Uint16(data[i : i+2]) }
+
+// anyKeyBehind is keyBehind however it is written.
+func (s *scanner) anyKeyBehind(before byte) []byte {
+	c := s.next()
+	if c == before {
+		s.pos++
+		if before == ',' || s.next() != '}' {
+			return s.key()
+		}
+		c = '}'
+	}
+	if c != '}' {
+		s.unexpected(s.pos, "a comma or }")
+		return nil
+	}
+	s.pos++
+	s.depth--
+	return nil
 }
 
 // key reads the key at hand and the colon.
 func (s *scanner) key() []byte {
 	if s.next() != '"' {
-		s.unexpected("a key in quotes")
+		s.unexpected(s.pos, "a key in quotes")
 		return nil
 	}
-	start := s.pos + 1
-	end := plain(s.data, start)
-	if colon := end + 1; colon < len(s.data) && s.data[end] == '"' && s.data[colon] == ':' {
-		s.pos = colon + 1
-		return s.data[start:end]
-	}
-	return s.rareKey()
-}
-
-// rareKey is key for one with escapes in it, with space behind it, or one that is none.
-func (s *scanner) rareKey() []byte {
 	name := s.str()
 	if s.next() != ':' {
-		s.unexpected("a colon")
+		s.unexpected(s.pos, "a colon")
 		return nil
 	}
 	s.pos++

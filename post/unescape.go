@@ -32,33 +32,47 @@ func appendText(dst, data []byte, i int) (text []byte, end int) {
 	dst = slices.Grow(dst, len(data)-i+utf8.UTFMax)
 	j := len(dst)
 	dst = dst[:cap(dst)]
-	for i >= 0 && j >= 0 { // always: so the compiler knows, and checks no bounds in the loop
-		for i <= len(data)-8 && j <= len(dst)-8 {
-			w := binary.LittleEndian.Uint64(data[i : i+8])
-			binary.LittleEndian.PutUint64(dst[j:j+8], w)
-			if found := special(w); found != 0 {
-				n := bits.TrailingZeros64(found) / 8
-				i, j = i+n, j+n
-				break
-			}
-			i, j = i+8, j+8
-		}
-		for i < len(data) && j < len(dst) && !isSpecial(data[i]) {
+	for {
+		i, j = copyText(dst, data, i, j)
+		for i < len(data) && !isSpecial(data[i]) { // the last few
 			dst[j] = data[i]
 			i, j = i+1, j+1
 		}
-		if i < len(data)-1 && j < len(dst) && data[i] == '\\' && escapes[data[i+1]] != 0 {
+		if i+1 < len(data) && data[i] == '\\' && escapes[data[i+1]] != 0 {
 			dst[j] = escapes[data[i+1]]
 			i, j = i+2, j+1
 			continue
 		}
 		r, n := unicodeEscape(data[i:])
 		if n == 0 {
-			break
+			return dst[:j], i
 		}
 		i, j = i+n, j+utf8.EncodeRune(dst[j:], r)
 	}
-	return dst[:j], i
+}
+
+// copyText copies what stands at data[i] to dst[j], short escapes as what they stand for, and returns how far it got:
+// to another byte that means something in a string, or near the end of data or dst. It takes eight bytes at a time, so
+// up to as many behind the last one in dst are overwritten, too.
+func copyText(dst, data []byte, i, j int) (behind, to int) {
+	for i >= 0 && i <= len(data)-9 && j >= 0 && j <= len(dst)-8 {
+		w := binary.LittleEndian.Uint64(data[i : i+8])
+		binary.LittleEndian.PutUint64(dst[j:j+8], w)
+		found := special(w)
+		if found == 0 {
+			i, j = i+8, j+8
+			continue
+		}
+		n := bits.TrailingZeros64(found) / 8
+		i, j = i+n, j+n
+		c := escapes[data[i+1]]
+		if c == 0 || data[i] != '\\' {
+			break
+		}
+		dst[j] = c
+		i, j = i+2, j+1
+	}
+	return i, j
 }
 
 // unescapeHTML replaces the three entities that X writes into texts, in place.

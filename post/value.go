@@ -68,85 +68,6 @@ func (s *scanner) field(name string, want kind) value {
 	return v
 }
 
-// skip reads over any value.
-func (s *scanner) skip() {
-	switch c := s.next(); c {
-	case '"':
-		s.str()
-	case '{':
-		for key := s.firstKey(); key != nil; key = s.member() {
-			s.skip()
-		}
-	case '[':
-		for more := s.enter(']'); more; more = s.more(']') {
-			s.skip()
-		}
-	case 't':
-		s.literal("true")
-	case 'f':
-		s.literal("false")
-	case 'n':
-		s.literal("null")
-	default:
-		s.number()
-	}
-}
-
-func (s *scanner) literal(word string) {
-	for i := range len(word) {
-		if !s.at(word[i]) {
-			s.unexpected(word)
-			return
-		}
-		s.pos++
-	}
-}
-
-// number reads a number as JSON allows them: no leading zero or plus, digits on both sides of the point.
-func (s *scanner) number() {
-	if s.at('-') {
-		s.pos++
-	}
-	if s.at('0') {
-		s.pos++
-	} else {
-		s.digits()
-	}
-	if s.at('.') || s.at('e') || s.at('E') {
-		s.fraction()
-	}
-}
-
-// fraction reads what may follow the whole part of a number.
-func (s *scanner) fraction() {
-	if s.at('.') {
-		s.pos++
-		s.digits()
-	}
-	if s.at('e') || s.at('E') {
-		s.pos++
-		if s.at('+') || s.at('-') {
-			s.pos++
-		}
-		s.digits()
-	}
-}
-
-func (s *scanner) at(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
-
-// digits reads at least one.
-func (s *scanner) digits() {
-	i := uint(s.pos)
-	for i < uint(len(s.data)) && s.data[i]-'0' <= 9 {
-		i++
-	}
-	if i == uint(s.pos) {
-		s.unexpected("a value")
-		return
-	}
-	s.pos = int(i)
-}
-
 // str reads the string at hand.
 func (s *scanner) str() value {
 	start := s.pos + 1
@@ -170,13 +91,12 @@ func (s *scanner) escapedStr(start, i int) value {
 }
 
 // failString fails at what must not be in a string.
-func (s *scanner) failString(at int) {
+func (s *scanner) failString(at int) int {
 	switch {
 	case at >= len(s.data):
-		s.fail(at, "the value ends inside a string")
+		return s.fail(at, "the value ends inside a string")
 	case s.data[at] == '\\':
-		s.fail(at, "not JSON, unknown escape in a string")
-	default:
-		s.fail(at, "not JSON, control character in a string")
+		return s.fail(at, "not JSON, unknown escape in a string")
 	}
+	return s.fail(at, "not JSON, control character in a string")
 }
