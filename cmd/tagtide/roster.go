@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tagtide/tagtide/emitter"
@@ -29,6 +30,8 @@ type news struct {
 	look   func(*roster.Instance) // adds what the process is doing
 	logger *slog.Logger
 	others roster.Roster
+	heard  atomic.Int64  // when it heard itself last, in Unix nanoseconds
+	deaf   time.Duration // for how long it must not have, before it looks why
 
 	// Of the group's log; nil in a process that is alone.
 	log   *stream.Log
@@ -43,7 +46,7 @@ func newNews(role string, look func(*roster.Instance), logger *slog.Logger) *new
 		host = "unknown"
 	}
 	name := strings.ReplaceAll(fmt.Sprintf("%s-%s-%d", role, host, os.Getpid()), "/", "-")
-	return &news{look: look, logger: logger, me: roster.Instance{
+	return &news{look: look, logger: logger, deaf: roster.SilentAfter, me: roster.Instance{
 		Name: name, Role: role, Host: host, PID: os.Getpid(), Version: version().Version, Started: time.Now().UTC(), State: roster.Running,
 	}}
 }
@@ -74,8 +77,12 @@ func reporting(topic, name string, t topicFlags) stream.EmitterOptions {
 func (n *news) hear(changes []stream.Change[roster.Instance]) error {
 	fresh := n.view.Freshness().State != stream.Restoring
 	for _, c := range changes {
-		if !c.Deleted {
-			n.others.Report(c.Value, time.Now(), fresh)
+		if c.Deleted {
+			continue
+		}
+		n.others.Report(c.Value, time.Now(), fresh)
+		if c.Value.Name == n.me.Name {
+			n.heard.Store(time.Now().UnixNano())
 		}
 	}
 	return nil
@@ -102,6 +109,7 @@ func (n *news) run(ctx context.Context) error {
 	}
 	var parts sync.WaitGroup
 	parts.Go(func() { n.told("hearing of others", n.view.Run(ctx)) })
+	parts.Go(func() { n.clear(ctx) })
 	for ctx.Err() == nil {
 		// An emitter ends when it cannot know what became of a report. The
 		// next one need not know.
@@ -113,6 +121,25 @@ func (n *news) run(ctx context.Context) error {
 	}
 	parts.Wait()
 	return nil
+}
+
+// clear makes way, until ctx ends. A process that died while it reported holds
+// back the reports of all others until its transaction ends: after a while, or
+// never (docs/decisions/0008). Who hears itself is not held back.
+func (n *news) clear(ctx context.Context) {
+	n.heard.CompareAndSwap(0, time.Now().UnixNano())
+	tick := time.NewTicker(n.deaf)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if time.Since(time.Unix(0, n.heard.Load())) > n.deaf {
+			n.told("making way for reports", stream.EndAbandoned(ctx, n.log, n.topic+"-", n.deaf))
+		}
+	}
 }
 
 func (n *news) told(what string, err error) {

@@ -61,6 +61,9 @@ func (c *Cluster) properties(n *Node) string {
 
 	set("auto.create.topics.enable", "false")
 	set("group.initial.rebalance.delay.ms", "0")
+	// One that was killed is not taken back before its last session is over.
+	set("broker.session.timeout.ms", "5000")
+	set("broker.heartbeat.interval.ms", "500")
 	for _, key := range []string{"default.replication.factor", "offsets.topic.replication.factor",
 		"transaction.state.log.replication.factor", "share.coordinator.state.topic.replication.factor"} {
 		set(key, "%d", nodes)
