@@ -104,8 +104,8 @@ kafka: ## a real Apache Kafka on 127.0.0.1:9092, data in .kafka (NODES=3 PORT=90
 test-kafka: ## the tests that need a real Kafka, on one node and on three (same needs)
 	@go build -o .build/kafka ./internal/kafkanode/kafka
 	go test -tags kafka -count 1 -timeout 4m ./internal/kafkanode
-	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 8m $(KAFKA_TESTS)
-	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 6m -skip $(KAFKA_ONCE) $(KAFKA_TESTS)
+	.build/kafka go test -tags kafka -count 1 -p 1 -timeout 10m $(KAFKA_TESTS)
+	.build/kafka -nodes 3 go test -tags kafka -count 1 -p 1 -timeout 8m -skip $(KAFKA_ONCE) $(KAFKA_TESTS)
 
 .PHONY: bench
 bench: ## the benchmarks, as ratios in one run (ARGS="-kafka -write": on an Apache Kafka too, into docs/BENCHMARKS.md)

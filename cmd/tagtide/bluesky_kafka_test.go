@@ -49,6 +49,8 @@ func TestKillLoopOfANetworkCountsOnce(t *testing.T) {
 	time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
 	want, posts := n.end()
 	same(t, "after all kills", lastCounted(t, url, posts), want)
+	f.programs["emit"].stop() // what it repeats until then is to be handled, too
+	same(t, "and when the emitter has stopped", exported(t, url, posts), want)
 	again := repeats(t, f.kafka[5], f.kafka...)
 	t.Logf("%d posts of %v are left; repeated: %v", posts, n.events, again)
 	if again[post.Create] == 0 || again[post.Delete] == 0 || again[post.Gone] == 0 {
