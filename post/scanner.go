@@ -162,17 +162,19 @@ func (s *scanner) member() []byte { return s.keyBehind(',') }
 // keyBehind is the key behind the comma or brace at hand, nil if the object ends instead.
 func (s *scanner) keyBehind(before byte) []byte {
 	data, i := s.data, s.pos
-	if i >= 0 && i <= len(data)-10 && pairAt(data, i) == pair(before, '"') { // ,"key": as producers write it
+	if i >= 0 && i <= len(data)-2 && pairAt(data, i) == pair(before, '"') { // ,"key": as producers write it
 		start := i + 2
-		end := start + 8
-		if found := special(binary.LittleEndian.Uint64(data[start : start+8])); found != 0 {
-			end = start + bits.TrailingZeros64(found)/8
-		} else {
-			end = plain(data, end)
-		}
-		if end <= len(data)-2 && pairAt(data, end) == pair('"', ':') {
-			s.pos = end + 2
-			return data[start:end]
+		for end := start; end <= len(data)-8; end += 8 { // plain, without the call
+			found := special(binary.LittleEndian.Uint64(data[end : end+8]))
+			if found == 0 {
+				continue
+			}
+			end += bits.TrailingZeros64(found) / 8
+			if end <= len(data)-2 && pairAt(data, end) == pair('"', ':') {
+				s.pos = end + 2
+				return data[start:end]
+			}
+			break
 		}
 	}
 	return s.anyKeyBehind(before)
