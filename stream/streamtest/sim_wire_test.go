@@ -231,9 +231,10 @@ func (w *world) checkReceipt(e *effect, r log.Receipt, err error) {
 // the places behind the ends of their partitions.
 func (w *world) effectOf(id string, t *log.Txn) *effect {
 	e := &effect{id: id, claim: t.Claim}
-	next := map[record.Partition]int64{}
+	next, written := map[record.Partition]int64{}, map[record.Partition]int64{}
 	for _, write := range t.Writes {
 		p := write.Partition
+		written[p] += int64(write.Records.Count())
 		if _, ok := next[p]; !ok {
 			next[p] = w.ends(p).End
 		}
@@ -250,8 +251,8 @@ func (w *world) effectOf(id string, t *log.Txn) *effect {
 		e.writes = append(e.writes, ew)
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(t.Positions), comparePartitions) {
-		if stable := w.ends(p).Stable; t.Positions[p] > stable {
-			w.violated("I6", "%s is about to commit position %d of %v, which is stable up to %d", id, t.Positions[p], p, stable)
+		if stable := w.ends(p).Stable; t.Positions[p] > stable+written[p] {
+			w.violated("I6", "%s is about to commit position %d of %v, which is stable up to %d, with %d records more to come", id, t.Positions[p], p, stable, written[p])
 		}
 		e.moves = append(e.moves, move{p, t.Positions[p]})
 	}

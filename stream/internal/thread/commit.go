@@ -86,8 +86,9 @@ func (t *Thread) seal() (*interval, error) {
 
 // add seals one task into the interval. Every transaction carries all positions
 // of its tasks, also those that did not move: the claim that comes with them
-// is what fences. Positions in the task's own changelogs tell how far those had
-// got before: whoever restores from them knows by that whether they are the same.
+// is what fences. Positions in the task's own changelogs tell how far those get
+// with it at least, for the marker of the transaction counts on some logs: whoever
+// restores from them knows by that whether they are the same.
 func (n *interval) add(r *run) {
 	p := part{run: r}
 	for i, source := range r.sources {
@@ -101,7 +102,7 @@ func (n *interval) add(r *run) {
 		}
 		stage := tab.Seal()
 		if r.tables[i].Logged() {
-			n.txn.Positions[r.kept[i].Changelog()] = r.kept[i].Checkpoint().Next
+			n.txn.Positions[r.kept[i].Changelog()] = r.kept[i].Checkpoint().Next + int64(stage.Len())
 		}
 		if at := r.foldedFrom(i); at >= 0 {
 			// Its position has to follow the group's, also over records that left

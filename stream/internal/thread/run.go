@@ -233,8 +233,9 @@ func (t *Thread) locate(ctx context.Context, r *run, committed map[record.Partit
 
 // sameTables holds the changelogs of a task that has handled something to being
 // those that were written: with the positions of its sources it commits how far
-// its changelogs had got. Positions go with a topic that is deleted; should they
-// outlive it, they are behind the end of the one that came in its place.
+// its changelogs get. Positions go with a topic that is deleted; should they
+// outlive it, or be committed once more with the first records of the one that
+// came in its place, they are behind that one's end.
 func (t *Thread) sameTables(r *run, committed map[record.Partition]int64, ends map[record.Partition]log.Range) error {
 	for _, changelog := range t.ownChangelogs(r) {
 		at, ok := committed[changelog]
