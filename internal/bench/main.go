@@ -79,8 +79,8 @@ type phases []struct {
 
 // embeddedPhases in the order they are run; each may use what earlier ones left.
 var embeddedPhases = phases{
+	{"decode", bench.decode}, // before anything is on its way to the disk
 	{"write", bench.writeData},
-	{"decode", bench.decode},
 	{"dumb", bench.dumb},
 	{"emit", bench.emit},
 	{"process", bench.process},
