@@ -26,7 +26,6 @@ import (
 // Bluesky's ids begin with the account's, which so is the prefix of its posts.
 const (
 	accountLen = 12
-	numberLen  = 8
 	idLen      = 16
 )
 

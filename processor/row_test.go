@@ -14,7 +14,7 @@ func FuzzRow(f *testing.F) {
 	for _, r := range []row{
 		{kind: rowPost, body: appendSpelling(appendSpelling(nil, []byte("One")), []byte("漢字"))},
 		{kind: rowEdit}, {kind: rowOrdered, order: 1_900_000_000_000_000_004, body: appendSpelling(nil, []byte("a"))},
-		{kind: rowHidden, order: -1}, {kind: rowDelete}, {kind: rowGone}, {kind: rowAlias, body: make([]byte, numberLen+idLen)},
+		{kind: rowHidden, order: -1}, {kind: rowDelete}, {kind: rowGone}, {kind: rowAlias, body: make([]byte, 8+idLen)},
 	} {
 		data, _ := rowCodec{}.Append(nil, r)
 		f.Add(data)
