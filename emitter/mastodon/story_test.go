@@ -125,6 +125,7 @@ func TestAGapIsFilledPageByPage(t *testing.T) {
 	s.post(id(0))
 	r := start(t, l, options(t, s))
 	want(t, l, s)
+	connected(t, s, r, 1) // else a page is still asked for
 	r.stop(t)
 	var ids []int
 	for i := range 95 {
