@@ -36,6 +36,7 @@ type world struct {
 	views    []*viewing
 	foreign  *foreign
 	orphans  []orphan
+	whole    map[string]int64 // by simTable.name: from where on a folded table is all that it should be
 
 	depth     int // of calls that others got in between
 	inBetween int // times that they did
@@ -53,7 +54,7 @@ var begun = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0x7a67))
-	w := &world{ctx: context.Background(), seed: seed, rng: rng, now: begun, conf: drawConf(rng), disk: embedded.NewDisk(), happened: map[string]int{}}
+	w := &world{ctx: context.Background(), seed: seed, rng: rng, now: begun, conf: drawConf(rng), disk: embedded.NewDisk(), happened: map[string]int{}, whole: map[string]int64{}}
 	w.tracef("%s", w.conf)
 	w.graph = newSimGraph(w.conf.shape)
 	w.model = newModel(w, w.conf.shape, map[string]int32{simInput: w.conf.inputs, loopTopic: w.conf.loops, countTopic: w.conf.loops})
