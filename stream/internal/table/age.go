@@ -47,7 +47,8 @@ func NewAging(kept store.Table, keep time.Duration) (*Table, error) {
 	a.oldest = a.now
 	err := kept.Scan(nil, func(key, row []byte) bool {
 		if a.lives(row, a.now) {
-			a.filter.add(str(key), a.now) // not when it was set: they come in no order
+			a.filter.raise(str(key))
+			a.filter.add(hashOf(str(key)), a.now) // not when it was set: they come in no order
 		}
 		a.oldest = min(a.oldest, setAt(row))
 		return true
@@ -106,7 +107,7 @@ func (t *Table) Sweep(c *store.Change) error {
 		return fmt.Errorf("sweep table %s: %w", t.kept.Changelog().Topic, err)
 	}
 	for _, key := range ended {
-		if t.sealed.find(str(key)) == nil {
+		if t.sealed.find(hashOf(str(key)), str(key)) == nil {
 			c.Entries = append(c.Entries, store.Entry{Key: key})
 		}
 	}

@@ -7,7 +7,7 @@ import "strings"
 // the old one goes. So it keeps what was used lately, in at most limit bytes,
 // with no list to maintain.
 type cache struct {
-	young, old map[string][]byte
+	young, old map[string]*cached
 	bytes      int // of young
 	limit      int // of both; 0: no cache
 	// Invariant: while complete, every committed key is in the cache, so that
@@ -16,26 +16,31 @@ type cache struct {
 	complete bool
 }
 
+// A cached value can be replaced without an assignment to the map, which would
+// take over the key it is given: one that will not be there for long.
+type cached struct{ value []byte }
+
 // cacheOverhead is about what an entry costs beside its bytes.
-const cacheOverhead = 90
+const cacheOverhead = 110
 
 func cost(key string, value []byte) int { return len(key) + len(value) + cacheOverhead }
 
 func (c *cache) get(key string) ([]byte, bool) {
 	if v, ok := c.young[key]; ok {
-		return v, true
+		return v.value, true
 	}
 	v, ok := c.old[key]
-	if ok {
-		c.put(strings.Clone(key), v)
+	if !ok {
+		return nil, false
 	}
-	return v, ok
+	delete(c.old, key) // each has one generation, to whose cost it adds
+	c.put(key, v)
+	return v.value, true
 }
 
-// put adds a key that is not in the young generation. It keeps key and value
-// themselves.
-func (c *cache) put(key string, value []byte) {
-	size := cost(key, value)
+// put adds a key that is not in the young generation. It copies key and keeps v.
+func (c *cache) put(key string, v *cached) {
+	size := cost(key, v.value)
 	if size > c.limit/2 {
 		c.complete = false
 		return
@@ -45,21 +50,21 @@ func (c *cache) put(key string, value []byte) {
 		c.old, c.young, c.bytes = c.young, nil, 0
 	}
 	if c.young == nil {
-		c.young = make(map[string][]byte, len(c.old))
+		c.young = make(map[string]*cached, len(c.old))
 	}
-	c.young[key] = value
+	c.young[strings.Clone(key)] = v
 	c.bytes += size
 }
 
-// update takes over a committed write. It keeps key, and copies value.
+// update takes over a committed write. It copies key and value.
 func (c *cache) update(key string, value []byte) {
 	if c.limit == 0 {
 		return
 	}
 	if v, ok := c.young[key]; ok {
-		rest := c.bytes - cost(key, v)
+		rest := c.bytes - cost(key, v.value)
 		if value != nil && rest+cost(key, value) <= c.limit/2 {
-			c.young[key] = append(v[:0], value...)
+			v.value = append(v.value[:0], value...)
 			c.bytes = rest + cost(key, value)
 			return
 		}
@@ -68,6 +73,6 @@ func (c *cache) update(key string, value []byte) {
 	}
 	delete(c.old, key)
 	if value != nil {
-		c.put(key, append([]byte(nil), value...))
+		c.put(key, &cached{append([]byte(nil), value...)})
 	}
 }

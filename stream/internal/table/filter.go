@@ -1,6 +1,9 @@
 package table
 
-import "github.com/cespare/xxhash/v2"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A filter tells of most keys that are not in a table that they are not, so that
 // nobody has to look: nearly every key of a table that remembers what was seen
@@ -14,11 +17,15 @@ import "github.com/cespare/xxhash/v2"
 // Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007): about one
 // of 500 keys that are not there is taken for one that is.
 //
-// It need not look for a key above all that were added, as new ones are where
+// It need not look for a key above all that were written, as new ones are where
 // keys begin with what counts up.
+//
+// A block is hardly ever in the processor's caches. So keys are added some at a
+// time: then the processor waits for many blocks at once.
 type filter struct {
 	parts []filterPart
-	last  []byte // the largest key
+	last  []byte // the largest key that was written
+	fresh []hash // of keys that are not in the parts yet; at most filterFresh
 	// blind is the stream time up to which it knows nothing: there was no memory
 	// for parts of that time.
 	blind int64
@@ -37,28 +44,49 @@ const (
 	filterMost  = 1 << 20 // keys of a part
 	filterParts = 40      // at most: 80 MiB
 	filterBits  = 16      // for a key
-	filterMarks = 6       // bits that are set for a key
+	filterMarks = 6       // bits that are set for a key, each said by 9 of its hash
+	filterFresh = 32
 )
 
-// add adds a key that is set at a stream time.
-func (f *filter) add(key string, now int64) {
-	if key > str(f.last) {
+// above tells whether a key is above all that were raised to.
+func (f *filter) above(key string) bool { return key > str(f.last) }
+
+// raise tells the same, and is told of a key that is to be written. Those that are
+// set are added, too.
+func (f *filter) raise(key string) bool {
+	above := f.above(key)
+	if above {
 		f.last = append(f.last[:0], key...)
 	}
+	return above
+}
+
+// add adds a key that is set at a stream time.
+func (f *filter) add(h hash, now int64) {
+	if f.fresh = append(f.fresh, h); len(f.fresh) == filterFresh {
+		f.settle(now)
+	}
+}
+
+// settle adds the fresh keys to the parts, all as of now: a part may live longer
+// for it, never less.
+func (f *filter) settle(now int64) {
 	n := len(f.parts)
 	if n == 0 || f.parts[n-1].keys >= len(f.parts[n-1].blocks)*512/filterBits {
 		f.grow()
 		n = len(f.parts)
 	}
 	p := &f.parts[n-1]
-	p.keys++
+	p.keys += len(f.fresh)
 	p.last = now
-	h := xxhash.Sum64String(key)
-	b := &p.blocks[h%uint64(len(p.blocks))]
-	for range filterMarks {
-		h = next(h)
-		b[h>>6&7] |= 1 << (h & 63)
+	for _, h := range f.fresh {
+		b, marks := p.block(h), mixed(h)
+		for range filterMarks {
+			b[marks>>6&7] |= 1 << (marks & 63)
+			marks >>= 9
+		}
 	}
+	f.fresh = f.fresh[:0]
 }
 
 // grow adds a part, twice as large as the one before it, and drops the oldest
@@ -75,32 +103,36 @@ func (f *filter) grow() {
 	f.parts = append(f.parts, filterPart{blocks: make([]filterBlock, keys*filterBits/512)})
 }
 
-// may tells whether a key may have been added since a stream time.
-func (f *filter) may(key string, since int64) bool {
-	if key > str(f.last) {
-		return false
-	}
-	if f.blind >= since && f.blind > 0 {
+// may tells whether a key may have been added since a stream time, if it is not
+// above all.
+func (f *filter) may(h hash, since int64) bool {
+	if f.blind >= since && f.blind > 0 || slices.Contains(f.fresh, h) {
 		return true
 	}
-	hash := xxhash.Sum64String(key)
 	for i := len(f.parts) - 1; i >= 0 && f.parts[i].last >= since; i-- {
-		if f.parts[i].has(hash) {
+		if f.parts[i].has(h) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *filterPart) has(h uint64) bool {
-	b := &p.blocks[h%uint64(len(p.blocks))]
+func (p *filterPart) has(h hash) bool {
+	b, marks := p.block(h), mixed(h)
 	for range filterMarks {
-		h = next(h)
-		if b[h>>6&7]&(1<<(h&63)) == 0 {
+		if b[marks>>6&7]&(1<<(marks&63)) == 0 {
 			return false
 		}
+		marks >>= 9
 	}
 	return true
+}
+
+// block is where the bits of a key lie: at the place in the row of blocks that its
+// hash has in the row of all hashes.
+func (p *filterPart) block(h hash) *filterBlock {
+	at, _ := bits.Mul64(uint64(h), uint64(len(p.blocks)))
+	return &p.blocks[at]
 }
 
 // forget drops the parts whose keys were all added before a stream time.
@@ -110,8 +142,9 @@ func (f *filter) forget(before int64) {
 	}
 }
 
-// next is a step of splitmix64 (Steele, Lea and Flood, 2014).
-func next(h uint64) uint64 {
+// mixed is a step of splitmix64 (Steele, Lea and Flood, 2014), so that where a
+// key's marks are says nothing of which block they are in.
+func mixed(h hash) hash {
 	h += 0x9e3779b97f4a7c15
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb

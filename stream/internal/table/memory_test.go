@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -35,13 +36,30 @@ func TestCacheStaysWithinItsLimit(t *testing.T) {
 		}
 		young, old := 0, 0
 		for k, v := range c.young {
-			young += cost(k, v)
+			young += cost(k, v.value)
 		}
 		for k, v := range c.old {
-			old += cost(k, v)
+			old += cost(k, v.value)
 		}
 		if young != c.bytes || young > limit/2 || old > limit/2 {
 			t.Fatalf("young costs %d, accounted %d, old %d; the limit is %d", young, c.bytes, old, limit)
+		}
+	}
+}
+
+// Whatever is in the cache is its own: keys may be written over as soon as a call
+// returned, also those of updates of what is there.
+func TestCacheCopiesKeys(t *testing.T) {
+	c := cache{limit: 4000}
+	for _, value := range []string{"1", "2", "3"} {
+		key := []byte("one")
+		c.update(str(key), []byte(value))
+		copy(key, "two")
+		if v, ok := c.get("one"); !ok || string(v) != value {
+			t.Errorf("one is %q, %t; want %s", v, ok, value)
+		}
+		if _, ok := c.get("two"); ok {
+			t.Error("two is there")
 		}
 	}
 }
@@ -51,22 +69,117 @@ func TestCacheStaysWithinItsLimit(t *testing.T) {
 func TestStageCopiesKeys(t *testing.T) {
 	s := newStage()
 	key := []byte("one")
-	s.set(str(key), []byte("1"), 0)
+	s.set(hashOf("one"), str(key), []byte("1"), 0)
 	copy(key, "two")
-	if s.find("one") == nil || s.find("two") != nil || s.entries[0].Key != "one" {
+	if s.find(hashOf("one"), "one") == nil || s.find(hashOf("two"), "two") != nil || s.entries[0].Key != "one" {
 		t.Errorf("the stage has %q", s.entries[0].Key)
 	}
 }
 
-// A stage that had large values once does not keep their memory.
-func TestResetDropsLargeBuffers(t *testing.T) {
-	s := newStage()
-	s.set("large", make([]byte, keepBuffer+1), 0)
-	s.set("small", []byte("v"), 0)
-	s.reset()
-	for _, e := range s.entries[:2] {
-		if cap(e.buf) > keepBuffer {
-			t.Errorf("a buffer of %d bytes was kept", cap(e.buf))
+// What an arena hands out is nobody else's and stays where it is, and after a
+// reset it has no more memory than was used before that.
+func TestArenaHandsOutEachByteOnce(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var a arena
+	for round := range 20 {
+		var pieces [][]byte
+		used, most := 0, random.IntN(300_000)
+		for i := 0; used < most; i++ {
+			n := random.IntN(200)
+			if random.IntN(50) == 0 {
+				n = random.IntN(chunkBytes)
+			}
+			piece := a.take(n)
+			if piece == nil || len(piece) != n || cap(piece) != n {
+				t.Fatalf("asked for %d bytes, got %d of %d", n, len(piece), cap(piece))
+			}
+			for j := range piece {
+				piece[j] = byte(i)
+			}
+			pieces, used = append(pieces, piece), used+n
 		}
+		for i, piece := range pieces {
+			for _, b := range piece {
+				if b != byte(i) {
+					t.Fatalf("round %d: piece %d was written over", round, i)
+				}
+			}
+		}
+		if a.used != used {
+			t.Errorf("%d bytes are used, %d were handed out", a.used, used)
+		}
+		a.reset()
+		if kept := len(a.chunks) * chunkBytes; kept > 2*used+chunkBytes || a.used != 0 {
+			t.Errorf("%d bytes were used, and %d are kept", used, kept)
+		}
+	}
+}
+
+// A stage is a map that can be rolled back to where the step began, however its
+// keys collide, and its values grow and shrink.
+func TestStageIsAMap(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	s, model, before := newStage(), map[string]string{}, map[string]string{}
+	for round := range 60_000 {
+		switch key := fmt.Sprint("key ", random.IntN(1+random.IntN(3000))); random.IntN(12) {
+		case 0:
+			s.mark()
+			before = maps.Clone(model)
+		case 1:
+			s.rollback()
+			model = maps.Clone(before)
+		case 2:
+			s.set(hashOf(key), key, nil, 1)
+			model[key] = "deleted"
+		default:
+			value := strings.Repeat("v", random.IntN(60)) + fmt.Sprint(round)
+			s.set(hashOf(key), key, []byte(value), 1)
+			model[key] = value
+		}
+		if random.IntN(3000) == 0 {
+			s.reset()
+			clear(model)
+			clear(before)
+		}
+		if random.IntN(300) == 0 {
+			compare(t, s, model)
+		}
+	}
+}
+
+func compare(t *testing.T, s *Stage, model map[string]string) {
+	t.Helper()
+	if s.Len() != len(model) {
+		t.Fatalf("%d keys, want %d", s.Len(), len(model))
+	}
+	for key, want := range model {
+		e := s.find(hashOf(key), key)
+		if e == nil || e.Key != key || e.Value == nil != (want == "deleted") || e.Value != nil && string(e.Value) != want {
+			t.Fatalf("%s is %+v, want %s", key, e, want)
+		}
+		if s.find(hashOf(key+"x"), key+"x") != nil {
+			t.Fatalf("%sx is there", key)
+		}
+	}
+}
+
+// An index finds its way also where hashes are the same.
+func TestKeysMayCollide(t *testing.T) {
+	s := newStage()
+	for round := range 3 {
+		for i := range 200 {
+			s.mark()
+			s.set(7, fmt.Sprint(i), []byte("v"), 0)
+			if i%3 == 0 {
+				s.index.dropLast(7, len(s.entries)-1)
+				s.entries = s.entries[:len(s.entries)-1]
+			}
+		}
+		for i := range 200 {
+			if found := s.find(7, fmt.Sprint(i)) != nil; found != (i%3 != 0) {
+				t.Errorf("round %d: key %d is there: %t", round, i, found)
+			}
+		}
+		s.reset()
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -12,137 +11,124 @@ import (
 )
 
 // A Stage is the set of keys dirtied since the last commit, each with its last
-// value: a key written a hundred times leaves one changelog record.
+// value: a key written a hundred times leaves one changelog record. It is made to
+// be small: a commit's worth of each table is in memory twice.
 type Stage struct {
-	index   map[string]int32
+	index   index
 	entries []Staged
 	order   []place // of the entries by key, once the stage is sealed
-	bytes   int
+	arena   arena   // of their keys and values
+	step    int     // the entries from here on are new in the current step
 	undo    []undo
 	old     []byte // the bytes that undo entries point into
 }
 
-// A Staged write sets a key, or deletes it if Value is nil.
+// A Staged write sets a key, or deletes it if Value is nil. What Value has room
+// for is the entry's.
 type Staged struct {
 	Key       string
 	Value     []byte
 	Timestamp int64 // Unix milliseconds
-	buf       []byte
 }
 
 // An undo takes an entry back to what it was before the current step.
 type undo struct {
 	entry      int32
-	existed    bool
 	deleted    bool
 	start, end int // of the old value in Stage.old
 	timestamp  int64
 }
 
-func newStage() *Stage { return &Stage{index: map[string]int32{}} }
+func newStage() *Stage { return &Stage{} }
 
 // Len is the number of dirty keys.
 func (s *Stage) Len() int { return len(s.entries) }
 
-func (s *Stage) find(key string) *Staged {
-	if i, ok := s.index[key]; ok {
+// Bytes is about how much memory the stage takes.
+func (s *Stage) Bytes() int { return s.arena.used + len(s.entries)*entryOverhead }
+
+// entryOverhead is about what a dirty key costs beside its bytes: a Staged, a
+// place, slots of the index, and what a commit makes of it.
+const entryOverhead = 120
+
+func (s *Stage) find(h hash, key string) *Staged {
+	if i := s.index.find(h, key, s.entries); i >= 0 {
 		return &s.entries[i]
 	}
 	return nil
 }
 
-func (s *Stage) set(key string, value []byte, timestamp int64) {
-	i, ok := s.index[key]
-	if !ok {
-		i = s.add(key)
+func (s *Stage) set(h hash, key string, value []byte, timestamp int64) {
+	i := s.index.find(h, key, s.entries)
+	if i < 0 {
+		s.add(h, key, value, timestamp)
+		return
+	}
+	if i < s.step {
+		s.remember(i)
 	}
 	e := &s.entries[i]
-	s.remember(i, ok, e)
-	s.bytes += len(value) - len(e.Value)
-	e.put(value)
+	s.put(e, value)
 	e.Timestamp = max(timestamp, e.Timestamp)
 }
 
-// add makes an entry, reusing the buffer of one that was there before a reset.
-// It copies key: one of a fetched record would keep its whole batch in memory
-// until the commit, and longer in the cache.
-func (s *Stage) add(key string) int32 {
-	i := len(s.entries)
-	if i < cap(s.entries) {
-		s.entries = s.entries[:i+1]
-		s.entries[i] = Staged{buf: s.entries[i].buf}
-	} else {
-		s.entries = append(s.entries, Staged{})
-	}
-	key = strings.Clone(key)
-	s.entries[i].Key = key
-	s.index[key] = int32(i)
-	s.bytes += len(key) + entryOverhead
-	return int32(i)
+// add sets a key that is not in the stage. It copies key, which may be that of a
+// fetched record.
+func (s *Stage) add(h hash, key string, value []byte, timestamp int64) {
+	own := s.arena.take(len(key))
+	copy(own, key)
+	s.index.add(h, len(s.entries))
+	s.entries = append(s.entries, Staged{Key: str(own), Timestamp: max(timestamp, 0)})
+	s.put(&s.entries[len(s.entries)-1], value)
 }
 
-// entryOverhead is about what a dirty key costs beside its bytes.
-const entryOverhead = 120
-
-func (e *Staged) put(value []byte) {
-	if value == nil {
+// put copies value to where the last one lay, if there is room.
+func (s *Stage) put(e *Staged, value []byte) {
+	switch {
+	case value == nil:
 		e.Value = nil
 		return
+	case e.Value == nil:
+		e.Value = s.arena.take(len(value))
+	case len(value) > cap(e.Value):
+		e.Value = s.arena.take(len(value) + len(value)/4) // it will grow on
 	}
-	e.buf = append(e.buf[:0], value...)
-	e.Value = e.buf[:len(value):len(value)]
-	if e.Value == nil {
-		e.Value = []byte{}
-	}
+	e.Value = append(e.Value[:0], value...)
 }
 
-func (s *Stage) remember(i int32, existed bool, e *Staged) {
-	u := undo{entry: i, existed: existed, deleted: e.Value == nil, start: len(s.old), timestamp: e.Timestamp}
+func (s *Stage) remember(i int) {
+	e := &s.entries[i]
+	u := undo{entry: int32(i), deleted: e.Value == nil, start: len(s.old), timestamp: e.Timestamp}
 	s.old = append(s.old, e.Value...)
 	u.end = len(s.old)
 	s.undo = append(s.undo, u)
 }
 
-func (s *Stage) mark() { s.undo, s.old = s.undo[:0], s.old[:0] }
+func (s *Stage) mark() { s.step, s.undo, s.old = len(s.entries), s.undo[:0], s.old[:0] }
 
 func (s *Stage) rollback() {
+	for i := len(s.entries) - 1; i >= s.step; i-- {
+		s.index.dropLast(hashOf(s.entries[i].Key), i)
+	}
+	s.entries = s.entries[:s.step]
 	for _, u := range slices.Backward(s.undo) {
-		e := &s.entries[u.entry]
-		s.bytes -= len(e.Value)
-		if !u.existed {
-			s.bytes -= len(e.Key) + entryOverhead
-			delete(s.index, e.Key)
-			s.entries = s.entries[:u.entry]
-			continue
-		}
 		value := s.old[u.start:u.end]
 		if u.deleted {
 			value = nil
 		}
-		e.put(value)
+		e := &s.entries[u.entry]
+		s.put(e, value)
 		e.Timestamp = u.timestamp
-		s.bytes += len(value)
 	}
 	s.mark()
 }
 
-// keepBuffer is the largest buffer that outlives a reset: which entry gets which
-// key changes with every interval, so a few large values would in time leave a
-// large buffer with every entry.
-const keepBuffer = 1 << 10
-
-// reset empties the stage and keeps its memory, but neither the keys, which the
-// cache may have taken over, nor large buffers.
+// reset empties the stage and keeps its memory: nobody may look at keys and values
+// of it any more.
 func (s *Stage) reset() {
-	clear(s.index)
-	for i := range s.entries {
-		buf := s.entries[i].buf
-		if cap(buf) > keepBuffer {
-			buf = nil
-		}
-		s.entries[i] = Staged{buf: buf}
-	}
-	s.entries, s.order, s.bytes = s.entries[:0], s.order[:0], 0
+	s.index.reset()
+	s.arena.reset()
+	s.entries, s.order = s.entries[:0], s.order[:0]
 	s.mark()
 }
 
@@ -185,18 +171,18 @@ func (s *Stage) Changelog(b *record.Builder) {
 }
 
 // Change is what the store has to do when the stage is committed and its
-// changelog has reached next.
+// changelog has reached next. Its entries are good until the next one.
 func (t *Table) Change(next int64, now time.Time) store.Change {
 	s := t.sealed
-	entries := make([]store.Entry, len(s.order))
-	for i, p := range s.order {
+	t.entries = t.entries[:0]
+	for _, p := range s.order {
 		e := &s.entries[p.entry]
-		entries[i] = store.Entry{Key: raw(e.Key), Value: e.Value}
+		t.entries = append(t.entries, store.Entry{Key: raw(e.Key), Value: e.Value})
 	}
 	last := t.kept.Checkpoint()
 	c := store.Checkpoint{Next: max(next, last.Next), Commit: last.Commit + 1, Time: now}
 	if t.age != nil {
 		c.Stream = t.age.sealed
 	}
-	return store.Change{Table: t.kept, Entries: entries, Checkpoint: c}
+	return store.Change{Table: t.kept, Entries: t.entries, Checkpoint: c, Lazy: t.age != nil}
 }

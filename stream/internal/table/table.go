@@ -27,6 +27,8 @@ type Table struct {
 	spare  *Stage // an emptied stage, for its memory
 	cache  cache
 	age    *age // nil: rows live until they are deleted
+	// entries are the last Change's, for their memory.
+	entries []store.Entry
 }
 
 // New returns a table over what is kept, which it does not own. cacheBytes
@@ -51,10 +53,14 @@ func (t *Table) Get(key string) (value []byte, ok bool, err error) {
 
 // find returns what stands under key, though it may have ended.
 func (t *Table) find(key string) (value []byte, ok bool, err error) {
-	if t.age != nil && !t.age.filter.may(key, t.age.now-t.age.keep) {
+	if t.age != nil && t.age.filter.above(key) {
 		return nil, false, nil
 	}
-	if value, ok, staged := t.staged(key); staged {
+	h := hashOf(key)
+	if t.age != nil && !t.age.filter.may(h, t.age.now-t.age.keep) {
+		return nil, false, nil
+	}
+	if value, ok, staged := t.staged(h, key); staged {
 		return value, ok, nil
 	}
 	if value, ok = t.cache.get(key); ok {
@@ -68,7 +74,7 @@ func (t *Table) find(key string) (value []byte, ok bool, err error) {
 		return nil, false, fmt.Errorf("read table %s: %w", t.kept.Changelog().Topic, err)
 	}
 	if ok {
-		t.cache.put(strings.Clone(key), value)
+		t.cache.put(key, &cached{value})
 	}
 	return value, ok, nil
 }
@@ -76,11 +82,21 @@ func (t *Table) find(key string) (value []byte, ok bool, err error) {
 // Set stages a write, or with a nil value a delete. It copies key and value.
 // timestamp is in Unix milliseconds.
 func (t *Table) Set(key string, value []byte, timestamp int64) {
-	if t.age != nil && value != nil {
-		value = t.age.stamped(value)
-		t.age.filter.add(key, t.age.now)
+	h := hashOf(key)
+	if t.age == nil {
+		t.open.set(h, key, value, timestamp)
+		return
 	}
-	t.open.set(key, value, timestamp)
+	fresh := t.age.filter.raise(key)
+	if value != nil {
+		value = t.age.stamped(value)
+		t.age.filter.add(h, t.age.now)
+	}
+	if fresh { // no stage has it
+		t.open.add(h, key, value, timestamp)
+	} else {
+		t.open.set(h, key, value, timestamp)
+	}
 }
 
 // Mark begins a step: Rollback goes back to here.
@@ -96,7 +112,7 @@ func (t *Table) Len() int { return t.open.Len() }
 func (t *Table) Dirty() bool { return t.open.Len() > 0 }
 
 // Bytes is about how much memory the open stage holds.
-func (t *Table) Bytes() int { return t.open.bytes }
+func (t *Table) Bytes() int { return t.open.Bytes() }
 
 // Scan calls f for every key at or after from that is in the store, in order,
 // with the value this task sees, until f returns false. Keys that are staged as
@@ -104,7 +120,7 @@ func (t *Table) Bytes() int { return t.open.bytes }
 // to the table; the bytes are valid during the call only.
 func (t *Table) Scan(from []byte, f func(key, value []byte) bool) error {
 	return t.kept.Scan(from, func(key, value []byte) bool {
-		seen, ok, staged := t.staged(string(key))
+		seen, ok, staged := t.staged(hashOf(str(key)), str(key))
 		if !staged {
 			seen, ok = value, true
 		}
@@ -121,7 +137,7 @@ func (t *Table) Prefix(prefix string) (keys []string, err error) {
 	add := func(key string) error {
 		_, ok, err := t.Get(key)
 		if ok && err == nil {
-			keys = append(keys, key)
+			keys = append(keys, strings.Clone(key)) // the stage's may end before the caller does
 		}
 		return err
 	}
@@ -155,15 +171,15 @@ func (t *Table) Prefix(prefix string) (keys []string, err error) {
 }
 
 // staged looks a key up in the stages only.
-func (t *Table) staged(key string) (value []byte, ok, staged bool) {
-	e := t.open.find(key)
+func (t *Table) staged(h hash, key string) (value []byte, ok, staged bool) {
+	e := t.open.find(h, key)
 	if e == nil && t.sealed != nil {
-		e = t.sealed.find(key)
+		e = t.sealed.find(h, key)
 	}
 	if e == nil {
 		return nil, false, false
 	}
-	return e.Value, e.Value != nil, true
+	return slices.Clip(e.Value), e.Value != nil, true
 }
 
 // Seal closes the open stage and returns it for a commit; writes go to a new

@@ -1,0 +1,48 @@
+package table
+
+// An arena hands out pieces of large chunks of memory, all of which end together.
+type arena struct {
+	chunks [][]byte // each empty, with its room; those before at are used up
+	at     int
+	free   []byte // what is left of chunks[at]
+	used   int    // bytes handed out
+}
+
+// chunkBytes is the size of a chunk. Pieces of more than a quarter of it are made
+// by themselves, and not kept.
+const chunkBytes = 32 << 10
+
+// take returns n bytes, not nil, with any content and no room behind them. They
+// are the caller's until the reset.
+func (a *arena) take(n int) []byte {
+	a.used += n
+	if n > chunkBytes/4 {
+		return make([]byte, n)
+	}
+	if n > len(a.free) || a.free == nil {
+		a.next()
+	}
+	piece := a.free[:n:n]
+	a.free = a.free[n:]
+	return piece
+}
+
+// next goes on with another chunk.
+func (a *arena) next() {
+	if a.free != nil {
+		a.at++
+	}
+	if a.at == len(a.chunks) {
+		a.chunks = append(a.chunks, make([]byte, chunkBytes))
+	}
+	a.free = a.chunks[a.at]
+}
+
+// reset takes everything back. It keeps as many chunks as were used.
+func (a *arena) reset() {
+	if a.free != nil {
+		clear(a.chunks[a.at+1:])
+		a.chunks = a.chunks[:a.at+1]
+	}
+	a.at, a.free, a.used = 0, nil, 0
+}
