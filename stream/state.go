@@ -29,7 +29,8 @@ type State struct {
 
 // StateOptions tune a State. The zero value is good.
 type StateOptions struct {
-	// CacheBytes of memory for reading and writing; default 128 MiB.
+	// CacheBytes of memory for reading and writing; default 128 MiB. Tables that
+	// are folded from an input take up to a quarter more.
 	CacheBytes int64
 	// KeepDamaged makes damaged files an error that wraps [ErrDamaged],
 	// instead of dropping them.

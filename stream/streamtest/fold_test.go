@@ -51,3 +51,25 @@ func TestAFoldedTableBeginsWhereTheGroupHas(t *testing.T) {
 		t.Errorf("counted %s, want %s", got, want)
 	}
 }
+
+// Inputs are not purged of what a crash would make a folded table need again: its
+// rows are written now and then only.
+func TestPurgedInputsLeaveAFoldedTableWhatItNeeds(t *testing.T) {
+	tester := streamtest.New(t, onceGraph(), streamtest.Options{Members: -1, Partitions: 1, Processor: stream.ProcessorOptions{PurgeInputs: true}})
+	words := streamtest.NewTopic(tester, "words", codec.String)
+	counts := streamtest.NewTable(tester, "g-counts-table", codec.Int64)
+	member := tester.Join()
+	for range 3 {
+		for _, word := range []string{"one", "two", "three"} {
+			words.Emit(word, "")
+			tester.Settle()
+			tester.Advance(10 * time.Second)
+		}
+		member.Crash() // and its disk is not
+		member.Restart()
+		tester.Settle()
+	}
+	if got, want := fmt.Sprint(counts.All()), "map[one:1 three:1 two:1]"; got != want {
+		t.Errorf("counted %s, want %s", got, want)
+	}
+}

@@ -29,6 +29,7 @@ type conf struct {
 	standbys    int
 	warmUps     int
 	near        int64 // changelog records that a copy may lack
+	gather      int   // bytes that lazy changes may lie in memory with; 0: as usual
 
 	meanwhile   float64 // of a call, that others get in between
 	unavailable float64 // of a call
@@ -90,6 +91,7 @@ func drawConf(rng *rand.Rand) *conf {
 	if rng.IntN(3) == 0 {
 		c.members = append(c.members, memberConf{disk: rng.IntN(2) == 0, threads: 1, late: true})
 	}
+	c.gather = []int{1, 500, 5000, 0}[rng.IntN(4)]
 	c.drawWeights(rng)
 	return c
 }

@@ -1,6 +1,7 @@
 package streamtest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ type simStore struct {
 func openSimStore(w *world, owner string, disk *pebblestore.Disk) *simStore {
 	s := &simStore{w: w, owner: owner, disk: disk, Store: memstore.New(), open: map[record.Partition]*simTable{}}
 	if disk != nil {
-		p, err := disk.Open(pebblestore.Options{Deterministic: true, CacheBytes: 8 << 20})
+		p, err := disk.Open(pebblestore.Options{Deterministic: true, CacheBytes: 8 << 20, GatherBytes: w.conf.gather})
 		w.must(err, "open the store of %s", owner)
 		s.Store = p
 	}
@@ -123,7 +124,13 @@ func (t *simTable) source() record.Partition {
 	return p
 }
 
+// name tells it from the tables of others, over all lives of its owner.
+func (t *simTable) name() string { return fmt.Sprint(t.store.owner, t.Changelog()) }
+
 func (t *simTable) take(c store.Change) {
+	if t.until == 0 {
+		t.store.w.whole[t.name()] = t.store.w.model.positions[record.Partition{Topic: simInput, Number: t.Changelog().Number}]
+	}
 	for _, e := range c.Entries {
 		if e.Value == nil {
 			delete(t.rows, string(e.Key))

@@ -26,6 +26,7 @@ type Store interface {
 	// all calls that returned before, survive power loss when Apply returns, also
 	// if there are no changes; without, a crash may lose the last calls, in whole
 	// calls and from the end only.
+	// Lazy changes are not in that: see [Change].
 	// Entries of one change are sorted by key, each key once.
 	// An error leaves the store unusable but whole; opening it again repairs.
 	Apply(changes []Change, sync bool) error
@@ -42,6 +43,9 @@ type Table interface {
 	Changelog() record.Partition
 	// Checkpoint returns the last applied one; the zero value if nothing was.
 	Checkpoint() Checkpoint
+	// Durable returns a checkpoint that survives power loss, or one later than
+	// it does: the last one, unless it came with a lazy change or without sync.
+	Durable() Checkpoint
 	// Wiped says why the table's earlier content was dropped by Open, or "".
 	Wiped() string
 	// Get appends the value of key to dst. ok is false if the key is not there.
@@ -80,6 +84,12 @@ type Change struct {
 	Table      Table
 	Entries    []Entry // sorted by key, each key once
 	Checkpoint Checkpoint
+	// Lazy says that a crash of the process may undo the change, synced or not:
+	// the store may gather what many lazy changes do to a table, and write it at
+	// once. It does so before the store is closed, before a change that is not
+	// lazy, and within about a minute. A crash undoes whole changes of a table,
+	// from its end only.
+	Lazy bool
 }
 
 // An Entry sets a key, or deletes it if Value is nil. The store copies the bytes.

@@ -14,7 +14,8 @@ const purgeEvery = 2 * time.Second
 // A purger removes what nobody will read again: the loop's consumed prefix,
 // and the inputs' where that was asked for.
 //
-// Invariant: it never purges past a committed position.
+// Invariant: it never purges past a committed position, nor past what a crash
+// leaves of a table that is folded from an input: that would need it again.
 type purger struct {
 	before map[record.Partition]int64 // committed positions not yet purged to
 	job    *Job
@@ -31,12 +32,23 @@ func (p *purger) committed(t *Thread, n *interval) {
 			if p.before == nil {
 				p.before = map[record.Partition]int64{}
 			}
-			p.before[part.run.sources[i]] = part.next[i]
+			p.before[part.run.sources[i]] = part.run.foldedUntil(i, part.next[i])
 		}
 	}
 	if p.next.IsZero() && len(p.before) > 0 {
 		p.next = n.since.Add(purgeEvery)
 	}
+}
+
+// foldedUntil is the position before which a crash makes nobody read a source
+// again that has been handled up to next.
+func (r *run) foldedUntil(source int, next int64) int64 {
+	for i, kept := range r.kept {
+		if kept != nil && r.foldedFrom(i) == source {
+			next = min(next, kept.Durable().Next)
+		}
+	}
+	return next
 }
 
 func (t *Thread) purge(now time.Time) (bool, error) {

@@ -142,6 +142,10 @@ func (t *table) Checkpoint() store.Checkpoint {
 	return t.content.checkpoint
 }
 
+// Durable implements [store.Table]: nothing outlives the store, so that nothing
+// is lost before it.
+func (t *table) Durable() store.Checkpoint { return t.Checkpoint() }
+
 // Get implements [store.Table].
 func (t *table) Get(dst, key []byte) ([]byte, bool, error) {
 	t.store.mu.RLock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -34,37 +35,65 @@ func (s *Store) apply(changes []store.Change, sync bool) error {
 		return err
 	}
 	for i := range steps {
-		steps[i].table.busy <- struct{}{}
-		defer func() { <-steps[i].table.busy }()
+		steps[i].content.hold()
+		defer steps[i].content.release()
 	}
-	if err := s.take(steps, sync); err != nil {
-		return err
+	return s.applySteps(steps, sync)
+}
+
+// applySteps takes the steps that are not lazy, all or none, and then the lazy
+// ones. Their contents are held.
+func (s *Store) applySteps(steps []step, sync bool) error {
+	lazy := func(st step) bool { return st.lazy }
+	eager := slices.DeleteFunc(slices.Clone(steps), lazy)
+	for i := range eager {
+		if err := eager[i].content.write(); err != nil {
+			return err
+		}
+	}
+	if len(eager) > 0 || sync {
+		if err := s.take(eager, sync); err != nil {
+			return err
+		}
 	}
 	for i := range steps {
-		steps[i].table.progress.Store(&steps[i].progress)
+		if !steps[i].lazy {
+			continue
+		}
+		if err := steps[i].content.add(steps[i].entries, steps[i].checkpoint); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// take takes all steps, the tables being the caller's. Large changes become
-// files of Pebble's at once.
+// take gives steps to Pebble, all or none. Their contents are held. Large steps
+// become files of Pebble's at once.
 func (s *Store) take(steps []step, sync bool) error {
 	size := 0
 	for i := range steps {
-		steps[i].progress.changes = steps[i].table.progress.Load().changes + 1
-		size += steps[i].bytes()
+		size += steps[i].size()
 	}
+	how := func() error { return s.commit(steps, size, sync) }
 	if size >= s.opts.largeBytes && !s.opts.Deterministic {
-		return s.write(func() error { return s.ingest(steps) })
+		how, sync = func() error { return s.ingest(steps) }, true
 	}
-	return s.write(func() error { return s.commit(steps, size, sync) })
+	if err := s.write(how); err != nil {
+		return err
+	}
+	for i := range steps {
+		steps[i].content.moved(steps[i].progress(), sync)
+	}
+	return nil
 }
 
-// A step is a change, with the progress that it makes.
+// A step is a change, or what lazy changes have come to.
 type step struct {
-	table    *table
-	entries  []store.Entry
-	progress progress
+	content    *content
+	entries    []store.Entry
+	gathered   *gather // instead of entries
+	checkpoint store.Checkpoint
+	lazy       bool
 }
 
 // steps returns the changes in the order of their tables' ids: that is the
@@ -79,15 +108,37 @@ func (s *Store) steps(changes []store.Change) ([]step, error) {
 		if err := t.usable(); err != nil {
 			return nil, err
 		}
-		steps[i] = step{table: t, entries: c.Entries, progress: progress{checkpoint: c.Checkpoint}}
+		steps[i] = step{content: t.content, entries: c.Entries, checkpoint: c.Checkpoint, lazy: c.Lazy}
 	}
-	slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.table.id, b.table.id) })
+	slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.content.id, b.content.id) })
 	return steps, nil
 }
 
-// bytes is about how large the step is in a batch.
-func (st *step) bytes() int {
+// progress is what the step makes of what Pebble has.
+func (st *step) progress() progress {
+	return progress{checkpoint: st.checkpoint, changes: st.content.kept.changes + 1}
+}
+
+// rows yields keys in order, with nil values where rows are deleted.
+func (st *step) rows() iter.Seq2[[]byte, []byte] {
+	if st.gathered != nil {
+		return st.gathered.all(nil)
+	}
+	return func(yield func(key, value []byte) bool) {
+		for _, e := range st.entries {
+			if !yield(e.Key, e.Value) {
+				return
+			}
+		}
+	}
+}
+
+// size is about how large the step is in a batch.
+func (st *step) size() int {
 	const perStep, perEntry = 128, 1 + prefixLen + 3 // kind, prefix, lengths
+	if st.gathered != nil {
+		return perStep + st.gathered.bytes()
+	}
 	n := perStep + len(st.entries)*perEntry
 	for _, e := range st.entries {
 		n += len(e.Key) + len(e.Value)
@@ -112,22 +163,22 @@ func (s *Store) commit(steps []step, size int, sync bool) error {
 }
 
 func (st *step) addTo(b *pebble.Batch) error {
-	id := st.table.id
+	id, to := st.content.id, st.progress()
 	err := errors.Join(
-		b.Set(appendPrefix(nil, id, kindCheckpoint), st.progress.append(nil), nil),
+		b.Set(appendPrefix(nil, id, kindCheckpoint), to.append(nil), nil),
 		b.Merge(appendPrefix(nil, id, kindCount), appendCount(nil, 1), nil))
 	if err != nil {
 		return err
 	}
-	for _, e := range st.entries {
+	for key, value := range st.rows() {
 		var op *pebble.DeferredBatchOp
-		if e.Value == nil {
-			op = b.DeleteDeferred(prefixLen + len(e.Key))
+		if value == nil {
+			op = b.DeleteDeferred(prefixLen + len(key))
 		} else {
-			op = b.SetDeferred(prefixLen+len(e.Key), len(e.Value))
+			op = b.SetDeferred(prefixLen+len(key), len(value))
 		}
-		copy(op.Key[len(appendPrefix(op.Key[:0], id, kindEntry)):], e.Key)
-		copy(op.Value, e.Value)
+		copy(op.Key[len(appendPrefix(op.Key[:0], id, kindEntry)):], key)
+		copy(op.Value, value)
 		if err := op.Finish(); err != nil {
 			return err
 		}

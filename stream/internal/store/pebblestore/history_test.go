@@ -13,13 +13,13 @@ import (
 	"github.com/tagtide/tagtide/stream/internal/store"
 )
 
-// A content is what one table holds, in a form too dumb to be wrong.
-type content struct {
+// A holding is what one table holds, in a form too dumb to be wrong.
+type holding struct {
 	next   int64
 	values map[string]string
 }
 
-func (c content) equal(other content) bool {
+func (c holding) equal(other holding) bool {
 	return c.next == other.next && maps.Equal(c.values, other.values)
 }
 
@@ -32,15 +32,21 @@ type history struct {
 	rng    *rand.Rand
 	store  *Store
 	tables [tables]*table
-	states [][tables]content // after each call, and before the first
+	states [][tables]holding // after each call, and before the first
 	synced int               // the call up to which nothing may be lost
+
+	// Of the last table, which is changed lazily now and then.
+	lazy  bool  // it is
+	eager []int // after each call: the last one that was not lazy
 }
+
+const lazyTable = tables - 1
 
 func partition(i int) record.Partition { return record.Partition{Topic: "t", Number: int32(i)} }
 
 func newHistory(seed uint64) *history {
 	h := &history{rng: rand.New(rand.NewPCG(seed, seed))}
-	h.states = append(h.states, [tables]content{})
+	h.states, h.eager = append(h.states, [tables]holding{}), []int{0}
 	return h
 }
 
@@ -62,23 +68,30 @@ func (h *history) step(begun func()) error {
 	for i := range now {
 		now[i].values = maps.Clone(now[i].values)
 	}
-	sync := true
+	sync, eager := true, h.eager[len(h.eager)-1]
 	var call func() error
 	switch n := h.rng.IntN(20); {
 	case n < 14:
 		changes := h.changes(&now)
 		sync = h.rng.IntN(3) == 0
+		for _, c := range changes {
+			if c.Table == h.tables[lazyTable] && !c.Lazy {
+				eager = len(h.states)
+			}
+		}
 		call = func() error { return h.store.Apply(changes, sync) }
 	case n == 14:
 		i := h.rng.IntN(tables)
-		now[i] = content{}
-		call = h.tables[i].Wipe
+		now[i] = holding{}
+		if call = h.tables[i].Wipe; i == lazyTable {
+			eager = len(h.states)
+		}
 	case n == 15:
 		sync, call = false, h.compact
 	default:
 		sync, call = false, h.flush
 	}
-	h.states = append(h.states, now)
+	h.states, h.eager = append(h.states, now), append(h.eager, eager)
 	begun()
 	if err := call(); err != nil {
 		return err
@@ -99,7 +112,7 @@ func (h *history) compact() error {
 }
 
 // changes draws changes of some tables, and makes them in now.
-func (h *history) changes(now *[tables]content) []store.Change {
+func (h *history) changes(now *[tables]holding) []store.Change {
 	var changes []store.Change
 	for _, i := range h.rng.Perm(tables)[:1+h.rng.IntN(2)] {
 		c := &now[i]
@@ -108,6 +121,7 @@ func (h *history) changes(now *[tables]content) []store.Change {
 		}
 		c.next = int64(len(h.states))
 		change := store.Change{Table: h.tables[i], Checkpoint: store.Checkpoint{Next: c.next, Time: time.Unix(c.next, 0)}}
+		change.Lazy = h.lazy && i == lazyTable && h.rng.IntN(4) > 0
 		sparse := 2 + h.rng.IntN(8)
 		for k := range 40 {
 			if h.rng.IntN(sparse) != 0 {
@@ -126,12 +140,12 @@ func (h *history) changes(now *[tables]content) []store.Change {
 }
 
 // read returns what a table of a store holds, and if Open wiped it.
-func read(s *Store, i int) (c content, wiped string, err error) {
+func read(s *Store, i int) (c holding, wiped string, err error) {
 	t, err := s.Open(partition(i), store.Identity{})
 	if err != nil {
-		return content{}, "", err
+		return holding{}, "", err
 	}
-	c = content{next: t.Checkpoint().Next, values: make(map[string]string)}
+	c = holding{next: t.Checkpoint().Next, values: make(map[string]string)}
 	return c, t.Wiped(), t.Scan(nil, func(key, value []byte) bool {
 		c.values[string(key)] = string(value)
 		return true
@@ -139,16 +153,30 @@ func read(s *Store, i int) (c content, wiped string, err error) {
 }
 
 // find returns the last call in [from, to] after which all tables held this, or -1.
-func (h *history) find(from, to int, got [tables]content) int {
+// The lazy table may hold what it held earlier, though not before the call durable,
+// nor before the last one of those that was not lazy.
+func (h *history) find(from, to, durable int, got [tables]holding) int {
 	for k := to; k >= from; k-- {
-		if slices.EqualFunc(h.states[k][:], got[:], content.equal) {
-			return k
+		if !slices.EqualFunc(h.states[k][:lazyTable], got[:lazyTable], holding.equal) {
+			continue
+		}
+		least, most := k, k
+		if h.lazy {
+			least, most = max(durable, h.eager[k]), to
+		}
+		for ; least <= most; least++ {
+			if h.states[least][lazyTable].equal(got[lazyTable]) {
+				return k
+			}
 		}
 	}
 	return -1
 }
 
-func (c content) String() string {
+// durable is the call after which the lazy table has what no crash takes away.
+func (h *history) durable() int { return int(h.tables[lazyTable].Durable().Next) }
+
+func (c holding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "@%d", c.next)
 	for _, k := range slices.Sorted(maps.Keys(c.values)) {

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,55 +20,123 @@ const largeBytes = 2 << 20
 // largeSuffix marks files of large changes that Pebble does not have yet.
 const largeSuffix = ".large"
 
-// ingest writes each step as a file and gives all of them to Pebble in one
-// step. What it took is synced.
+// manyDeletes is how many deletes in a row get a file of their own.
+const manyDeletes = 1 << 10
+
+// ingest writes the steps as files and gives all of them to Pebble in one step.
+// What it took is synced.
+//
+// Pebble puts a file as deep as it can without other rows between its keys, and
+// what lies at the bottom is never compacted. So what is above all keys of a
+// table goes into a file of its own, as do the checkpoint, which is below, and
+// the many deletes of rows that have ended:
+//
+//	checkpoint │ deletes │ among the table's rows │ above them
 func (s *Store) ingest(steps []step) error {
-	paths := make([]string, 0, len(steps))
+	w := largeWriter{store: s}
 	for i := range steps {
-		path := s.opts.FS.PathJoin(s.dir, fmt.Sprintf("%06d%s", s.files.Add(1), largeSuffix))
-		if err := s.writeFile(path, &steps[i]); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+		top, err := steps[i].content.top()
+		if err != nil {
+			return err
 		}
-		paths = append(paths, path)
+		if err := errors.Join(steps[i].writeTo(&w, top), w.cut()); err != nil {
+			return fmt.Errorf("write a large change: %w", err)
+		}
 	}
 	// Calls lose from the end only: sync the ones before this one first.
 	if err := s.db.LogData(nil, pebble.Sync); err != nil {
 		return err
 	}
-	return s.db.Ingest(context.Background(), paths)
+	return s.db.Ingest(context.Background(), w.paths)
 }
 
-func (s *Store) writeFile(path string, st *step) error {
+// top is the largest key of a row in Pebble, with its prefix; nil if there is none.
+func (c *content) top() (key []byte, err error) {
+	start, end := appendPrefix(nil, c.id, kindEntry), appendPrefix(nil, c.id, kindEntry+1)
+	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return nil, err
+	}
+	if it.Last() {
+		key = bytes.Clone(it.Key())
+	}
+	return key, it.Close()
+}
+
+// writeTo writes the step, whose table has rows up to top.
+func (st *step) writeTo(w *largeWriter, top []byte) error {
+	id, to := st.content.id, st.progress()
+	err := w.set(appendPrefix(nil, id, kindCheckpoint), to.append(nil))
+	if err == nil {
+		err = w.table.Merge(appendPrefix(nil, id, kindCount), appendCount(nil, 1))
+	}
+	if err = errors.Join(err, w.cut()); err != nil {
+		return err
+	}
+	prefix, above := appendPrefix(nil, id, kindEntry), false
+	for key, value := range st.rows() {
+		key = append(prefix, key...)
+		prefix = key[:prefixLen]
+		if passes := !above && bytes.Compare(key, top) > 0; passes || value != nil && w.deletes >= manyDeletes {
+			above = above || passes
+			if err := w.cut(); err != nil {
+				return err
+			}
+			w.bottom = above
+		}
+		if err := w.set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A largeWriter writes sorted files, one after the other.
+type largeWriter struct {
+	store   *Store
+	paths   []string
+	table   *sstable.Writer // nil: no file has been begun
+	bottom  bool            // it will lie at the bottom
+	deletes int             // how many were written last, and nothing after them
+}
+
+// cut ends the file.
+func (w *largeWriter) cut() error {
+	t := w.table
+	if w.table, w.bottom, w.deletes = nil, false, 0; t == nil {
+		return nil
+	}
+	return t.Close()
+}
+
+// set writes a key, or its delete if value is nil.
+func (w *largeWriter) set(key, value []byte) error {
+	if w.table == nil {
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	if value == nil {
+		w.deletes++
+		return w.table.Delete(key)
+	}
+	w.deletes = 0
+	return w.table.Set(key, value)
+}
+
+func (w *largeWriter) begin() error {
+	s := w.store
+	path := s.opts.FS.PathJoin(s.dir, fmt.Sprintf("%06d%s", s.files.Add(1), largeSuffix))
 	f, err := s.opts.FS.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	o := s.pebble.MakeWriterOptions(0, s.pebble.FormatMajorVersion.MaxTableFormat())
-	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
-	return errors.Join(st.writeTo(w), w.Close())
-}
-
-func (st *step) writeTo(w *sstable.Writer) error {
-	id := st.table.id
-	key := appendPrefix(nil, id, kindCheckpoint)
-	if err := w.Set(key, st.progress.append(nil)); err != nil {
-		return err
+	level := 0
+	if w.bottom {
+		level = len(s.pebble.Levels) - 1
 	}
-	key = appendPrefix(key[:0], id, kindCount)
-	if err := w.Merge(key, appendCount(nil, 1)); err != nil {
-		return err
-	}
-	for _, e := range st.entries {
-		key = append(appendPrefix(key[:0], id, kindEntry), e.Key...)
-		var err error
-		if e.Value == nil {
-			err = w.Delete(key)
-		} else {
-			err = w.Set(key, e.Value)
-		}
-		if err != nil {
-			return err
-		}
-	}
+	o := s.pebble.MakeWriterOptions(level, s.pebble.FormatMajorVersion.MaxTableFormat())
+	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
+	w.paths = append(w.paths, path)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -17,16 +18,21 @@ type Options struct {
 	// CacheBytes bounds the memory for blocks read from disk and for writes
 	// that are not on disk as tables yet, together. Default 128 MiB; at least 8 MiB.
 	CacheBytes int64
+	// GatherBytes bounds the memory for what lazy changes did and Pebble does not
+	// have, of all tables together. Default: a quarter of CacheBytes.
+	GatherBytes int
 	// Logger is told what Pebble does (as debug), and what goes wrong. Default: nobody.
 	Logger *slog.Logger
 	// FS is where the store lies. Default: the operating system's files.
 	FS vfs.FS
 	// Deterministic keeps work in the background away, so that what a crash
-	// leaves is a function of the calls: nothing is compacted, and large changes
-	// are synced only when told. For short lives, in simulations.
+	// leaves is a function of the calls: nothing is compacted, large changes are
+	// synced only when told, and lazy ones not written by the clock. For short
+	// lives, in simulations.
 	Deterministic bool
 
-	largeBytes int // see the constant, which is the default
+	largeBytes int           // see the constant, which is the default
+	gatherFor  time.Duration // likewise
 }
 
 func (o *Options) ensureDefaults() {
@@ -34,8 +40,14 @@ func (o *Options) ensureDefaults() {
 		o.CacheBytes = 128 << 20
 	}
 	o.CacheBytes = max(o.CacheBytes, 8<<20)
+	if o.GatherBytes == 0 {
+		o.GatherBytes = int(o.CacheBytes / 4)
+	}
 	if o.largeBytes == 0 {
 		o.largeBytes = largeBytes
+	}
+	if o.gatherFor == 0 {
+		o.gatherFor = gatherFor
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -51,7 +63,7 @@ func (o *Options) ensureDefaults() {
 const memTables = 3
 
 // pebble returns the options for a Pebble that sees this disk, and borrows the lock.
-func (o *Options) pebble(disk vfs.FS, lock *pebble.Lock, l *pebble.EventListener) *pebble.Options {
+func (o *Options) pebble(disk vfs.FS, lock *pebble.Lock, l *pebble.EventListener, a *apart) *pebble.Options {
 	po := &pebble.Options{
 		FS:            disk,
 		Lock:          lock,
@@ -75,6 +87,7 @@ func (o *Options) pebble(disk vfs.FS, lock *pebble.Lock, l *pebble.EventListener
 	po.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	po.Levels[0].IndexBlockSize = 256 << 10
 	po.Levels[len(po.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
+	po.Experimental.SpanPolicyFunc = a.policy
 	if o.Deterministic {
 		po.DisableAutomaticCompactions = true
 		po.DisableTableStats = true

@@ -5,8 +5,10 @@
 package pebblestore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,10 +29,14 @@ type Store struct {
 	lock   *pebble.Lock
 	db     *pebble.DB
 
-	closed  atomic.Bool
-	fault   atomic.Pointer[fault] // Invariant: once set it stays.
-	files   atomic.Uint64         // numbers the files made for large changes
-	opening chan struct{}         // holds a token while a table is being opened
+	closing   atomic.Bool
+	closed    atomic.Bool
+	fault     atomic.Pointer[fault] // Invariant: once set it stays.
+	files     atomic.Uint64         // numbers the files made for large changes
+	opening   chan struct{}         // holds a token while a table is being opened
+	gathering atomic.Int32          // how many contents have rows in their gathers
+	late      *late
+	apart     apart
 
 	mu        sync.Mutex // guards the catalogue; never held while the disk is used
 	catalogue map[record.Partition]entry
@@ -38,9 +44,10 @@ type Store struct {
 
 // An entry is a table's row in the catalogue, with what is not stored of it.
 type entry struct {
-	row  row
-	id   tableID
-	open bool
+	row     row
+	id      tableID
+	open    bool
+	content *content // nil: it was not opened yet
 }
 
 // Open opens the store in a directory of its own, which it creates if need be.
@@ -91,6 +98,7 @@ func lockDir(dir string, fs vfs.FS) (*pebble.Lock, error) {
 // load opens Pebble and reads the catalogue.
 func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
 	s := &Store{dir: dir, opts: o, lock: lock, opening: make(chan struct{}, 1), catalogue: make(map[record.Partition]entry)}
+	s.late = newLate(s)
 	if err := checkFiles(dir, o.FS); err != nil {
 		return nil, err
 	}
@@ -111,7 +119,7 @@ func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
 // disk's refusal, is taken for damage: there is nothing else it could be.
 func (s *Store) openPebble() (err error) {
 	o := newOpening(s.opts.FS)
-	s.pebble = s.opts.pebble(o, s.lock, s.listener(o))
+	s.pebble = s.opts.pebble(o, s.lock, s.listener(o), &s.apart)
 	s.db, err = o.run(s.callPebble)
 	if o.abandoned() { // and does not give back its share of the lock
 		err = errors.Join(err, s.lock.Close())
@@ -201,10 +209,14 @@ func (s *Store) openTable(changelog record.Partition, id store.Identity) (*table
 	if err != nil {
 		return nil, err
 	}
-	t := &table{store: s, changelog: changelog, id: e.id, wiped: wiped, busy: make(chan struct{}, 1)}
-	if err := t.load(); err != nil {
-		return nil, err
+	if e.content == nil {
+		var damage string
+		if e.content, damage, err = s.loadContent(e.id); err != nil {
+			return nil, err
+		}
+		wiped = cmp.Or(wiped, damage)
 	}
+	t := &table{content: e.content, changelog: changelog, why: wiped}
 	e.open = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,20 +250,42 @@ func (s *Store) row(changelog record.Partition, id store.Identity) (e entry, wip
 	return e, wiped, s.create(e)
 }
 
-// create writes a row, and empties the table: after damage, something that the
-// catalogue did not know may lie under its id.
+// create writes a row, and empties the table unless it is: after damage, something
+// that the catalogue did not know may lie under its id.
 func (s *Store) create(e entry) error {
-	return s.write(func() error {
+	if e.content != nil {
+		e.content.hold()
+		defer e.content.release()
+	}
+	start, end := e.id.span()
+	empty, err := s.empty(start, end)
+	if err != nil {
+		return err
+	}
+	err = s.write(func() error {
 		b := s.db.NewBatch()
-		start, end := e.id.span()
-		err := errors.Join(
-			b.DeleteRange(start, end, nil),
-			b.Set(catalogueKey(e.id), e.row.encode(), nil))
-		if err != nil {
+		if !empty {
+			err = b.DeleteRange(start, end, nil)
+		}
+		if err = errors.Join(err, b.Set(catalogueKey(e.id), e.row.encode(), nil)); err != nil {
 			return err
 		}
 		return errors.Join(b.Commit(pebble.Sync), b.Close())
 	})
+	if err == nil && e.content != nil {
+		e.content.wiped()
+	}
+	return err
+}
+
+// empty tells whether Pebble has no key in a span.
+func (s *Store) empty(start, end []byte) (bool, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return false, err
+	}
+	found := it.First()
+	return !found, it.Close()
 }
 
 // Tables implements [store.Store].
@@ -260,20 +294,27 @@ func (s *Store) Tables() ([]store.Info, error) {
 		return nil, fmt.Errorf("list tables of %s: %w", s.dir, err)
 	}
 	s.mu.Lock()
-	infos, ids := make([]store.Info, 0, len(s.catalogue)), make(map[record.Partition]tableID)
-	for p, e := range s.catalogue {
-		infos, ids[p] = append(infos, store.Info{Changelog: p, Identity: e.row.identity()}), e.id
-	}
+	catalogue := maps.Clone(s.catalogue)
 	s.mu.Unlock()
-	slices.SortFunc(infos, store.Info.Compare)
-	for i := range infos {
-		p, err := s.progress(ids[infos[i].Changelog])
+	infos := make([]store.Info, 0, len(catalogue))
+	for p, e := range catalogue {
+		at, err := s.checkpoint(e)
 		if err != nil {
 			return nil, fmt.Errorf("list tables of %s: %w", s.dir, s.judge(err))
 		}
-		infos[i].Checkpoint = p.checkpoint
+		infos = append(infos, store.Info{Changelog: p, Identity: e.row.identity(), Checkpoint: at})
 	}
+	slices.SortFunc(infos, store.Info.Compare)
 	return infos, nil
+}
+
+// checkpoint is how far the table of an entry is.
+func (s *Store) checkpoint(e entry) (store.Checkpoint, error) {
+	if e.content != nil {
+		return *e.content.checkpoint.Load(), nil
+	}
+	p, err := s.progress(e.id)
+	return p.checkpoint, err
 }
 
 // progress reads how far a table is.
@@ -302,10 +343,13 @@ func (s *Store) get(key []byte, f func(value []byte) error) error {
 
 // Close implements [store.Store].
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	if s.closing.Swap(true) {
 		return nil
 	}
-	if err := s.close(); err != nil {
+	s.late.stop()
+	err := s.writeGathered()
+	s.closed.Store(true)
+	if err = errors.Join(err, s.close()); err != nil {
 		return fmt.Errorf("close store %s: %w", s.dir, err)
 	}
 	return nil

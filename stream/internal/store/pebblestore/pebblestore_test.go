@@ -30,6 +30,8 @@ func TestKeepsTheContract(t *testing.T) {
 		"default":       {},
 		"small":         {CacheBytes: 1},
 		"deterministic": {Deterministic: true},
+		"impatient":     {GatherBytes: 60},
+		"both":          {GatherBytes: 60, Deterministic: true},
 	} {
 		place := func(*testing.T) storetest.Place {
 			o.FS = vfs.NewMem()

@@ -30,6 +30,7 @@ func RunHistories(t *testing.T, place func(t *testing.T) Place, durable bool) {
 			"":      m.check,
 			"apply": m.apply,
 			"wipe":  m.wipe,
+			"again": m.again,
 		}
 		if durable {
 			actions["reopen"] = func(rt *rapid.T) {
@@ -68,7 +69,7 @@ func (m *model) apply(rt *rapid.T) {
 	var changes []store.Change
 	for _, i := range rapid.Permutation([]int{0, 1}).Draw(rt, "tables")[:rapid.IntRange(1, 2).Draw(rt, "n")] {
 		m.at[i] = checkpoint(m.at[i].Next + 1)
-		c := store.Change{Table: m.tables[i], Checkpoint: m.at[i]}
+		c := store.Change{Table: m.tables[i], Checkpoint: m.at[i], Lazy: rapid.Bool().Draw(rt, "lazy")}
 		written := rapid.MapOf(key, rapid.SampledFrom([]string{"", "x", "yy", deleted})).Draw(rt, "entries")
 		for _, k := range sortedKeys(written) {
 			e := store.Entry{Key: []byte(k)}
@@ -95,6 +96,19 @@ func (m *model) wipe(rt *rapid.T) {
 	m.maps[i], m.at[i] = map[string]string{}, store.Checkpoint{}
 }
 
+// again closes a table and opens it once more.
+func (m *model) again(rt *rapid.T) {
+	i := rapid.IntRange(0, 1).Draw(rt, "table")
+	p := m.tables[i].Changelog()
+	err := m.tables[i].Close()
+	if err == nil {
+		m.tables[i], err = m.store.Open(p, identity)
+	}
+	if err != nil {
+		rt.Fatal(err)
+	}
+}
+
 func (m *model) check(rt *rapid.T) {
 	for i, table := range m.tables {
 		var got, want []string
@@ -110,6 +124,12 @@ func (m *model) check(rt *rapid.T) {
 		}
 		if !equal(table.Checkpoint(), m.at[i]) {
 			rt.Fatalf("table %d is at %v, want %v", i, table.Checkpoint(), m.at[i])
+		}
+		for _, k := range []string{"", "a", "b", "ab", "bb"} {
+			value, ok, err := table.Get(nil, []byte(k))
+			if want, there := m.maps[i][k]; err != nil || ok != there || string(value) != want {
+				rt.Fatalf("table %d has %q, %t under %q, %v, want %q, %t", i, value, ok, k, err, want, there)
+			}
 		}
 	}
 }

@@ -24,8 +24,35 @@ type Place interface {
 	Open() (store.Store, error)
 }
 
-// Run holds a keeper to what every keeper gives. place makes a new, empty place.
+// Run holds a keeper to what every keeper gives, with changes that are lazy and
+// such that are not. place makes a new, empty place.
 func Run(t *testing.T, place func(t *testing.T) Place) {
+	t.Run("eager", func(t *testing.T) { run(t, place) })
+	t.Run("lazy", func(t *testing.T) {
+		run(t, func(t *testing.T) Place { return lazily{place(t)} })
+	})
+	t.Run("a checkpoint is durable when it says so", func(t *testing.T) { durable(t, open(t, place(t))) })
+}
+
+// lazily makes all changes of a store lazy.
+type lazily struct{ Place }
+
+func (l lazily) Open() (store.Store, error) {
+	s, err := l.Place.Open()
+	return lazyStore{s}, err
+}
+
+type lazyStore struct{ store.Store }
+
+func (s lazyStore) Apply(changes []store.Change, sync bool) error {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		changes[i].Lazy = true
+	}
+	return s.Store.Apply(changes, sync)
+}
+
+func run(t *testing.T, place func(t *testing.T) Place) {
 	for name, test := range map[string]func(t *testing.T, s store.Store){
 		"a new table is empty":                         newTableIsEmpty,
 		"another identity wipes and says why":          otherIdentityWipes,
@@ -60,6 +87,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 // RunDurable holds a keeper to what outlives Close.
 func RunDurable(t *testing.T, place func(t *testing.T) Place) {
 	t.Run("everything is there after reopening", func(t *testing.T) { reopenKeeps(t, place(t)) })
+	t.Run("so is what lazy changes did", func(t *testing.T) { reopenKeeps(t, lazily{place(t)}) })
 	t.Run("a store is open once at a time", func(t *testing.T) { storeOpenOnce(t, place(t)) })
 }
 
@@ -392,6 +420,38 @@ func concurrentUse(t *testing.T, s store.Store) {
 	group.Wait()
 	last := fmt.Sprint(rounds - 1)
 	want(t, shared, "w0", last, "w1", last, "w2", last, "w3", last)
+}
+
+func durable(t *testing.T, s store.Store) {
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	table := openTable(t, s, counts)
+	at := func(next int64) {
+		t.Helper()
+		if !equal(table.Durable(), checkpoint(next)) {
+			t.Errorf("durable up to %v, want %d", table.Durable(), next)
+		}
+	}
+	if table.Durable() != (store.Checkpoint{}) {
+		t.Errorf("an empty table is durable up to %v", table.Durable())
+	}
+	apply(t, s, change(table, 1, "k", "1"))
+	at(1)
+	c := change(table, 2, "k", "2")
+	c.Lazy = true
+	apply(t, s, c)
+	if d := table.Durable().Next; d != 1 && d != 2 {
+		t.Errorf("after a lazy change to 2 durable up to %d", d)
+	}
+	apply(t, s, change(table, 3, "k", "3"))
+	at(3)
+	want(t, table, "k", "3")
+	if err := table.Wipe(); err != nil || table.Durable() != (store.Checkpoint{}) {
+		t.Errorf("a wiped table is durable up to %v, %v", table.Durable(), err)
+	}
 }
 
 func reopenKeeps(t *testing.T, p Place) {

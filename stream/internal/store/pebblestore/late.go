@@ -1,0 +1,89 @@
+package pebblestore
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// gatherFor is how long what lazy changes did stays in memory only.
+const gatherFor = time.Minute
+
+// A late writes what lazy changes did when that has been in memory for long. It
+// is safe for concurrent use.
+type late struct {
+	store *Store
+
+	mu      sync.Mutex
+	timer   *time.Timer // nil: nothing waits
+	stopped bool
+	running sync.WaitGroup
+}
+
+func newLate(s *Store) *late { return &late{store: s} }
+
+// arm says that something waits.
+func (l *late) arm() {
+	if l.store.opts.Deterministic {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil || l.stopped {
+		return
+	}
+	l.running.Add(1)
+	l.timer = time.AfterFunc(l.store.opts.gatherFor, l.fire)
+}
+
+func (l *late) fire() {
+	defer l.running.Done()
+	l.mu.Lock()
+	l.timer = nil
+	l.mu.Unlock()
+	if err := l.store.writeGathered(); err != nil {
+		l.store.opts.Logger.Warn("cannot write what was gathered, trying again later", "dir", l.store.dir, "error", err)
+		l.arm()
+	}
+}
+
+// stop ends it for good, and waits until nothing of it runs.
+func (l *late) stop() {
+	l.mu.Lock()
+	l.stopped = true
+	if l.timer != nil && l.timer.Stop() {
+		l.running.Done()
+	}
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+// writeGathered gives Pebble what lazy changes did to any table. A store that
+// cannot be used any more loses it, as in a crash.
+func (s *Store) writeGathered() error {
+	s.mu.Lock()
+	var contents []*content
+	for _, e := range s.catalogue {
+		if e.content != nil {
+			contents = append(contents, e.content)
+		}
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, c := range contents {
+		errs = append(errs, s.writeContent(c))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) writeContent(c *content) error {
+	c.hold()
+	defer c.release()
+	if s.fault.Load() != nil || !c.waits() {
+		return nil
+	}
+	if err := checkSpace(s.dir, s.opts.FS); err != nil {
+		return err
+	}
+	return c.write()
+}
