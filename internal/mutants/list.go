@@ -201,7 +201,7 @@ var mutants = []mutant{
 	{
 		name: "sweep takes rows that are set again",
 		file: "stream/internal/table/age.go",
-		old:  "		if t.sealed.find(str(key)) == nil {\n",
+		old:  "		if !t.sealed.has(str(key)) {\n",
 		new:  "		if true {\n",
 	},
 }

@@ -107,7 +107,7 @@ func (t *Table) Sweep(c *store.Change) error {
 		return fmt.Errorf("sweep table %s: %w", t.kept.Changelog().Topic, err)
 	}
 	for _, key := range ended {
-		if t.sealed.find(hashOf(str(key)), str(key)) == nil {
+		if !t.sealed.has(str(key)) {
 			c.Entries = append(c.Entries, store.Entry{Key: key})
 		}
 	}

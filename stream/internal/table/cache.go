@@ -56,11 +56,8 @@ func (c *cache) put(key string, v *cached) {
 	c.bytes += size
 }
 
-// update takes over a committed write. It copies key and value.
+// update takes over a committed write. It copies key and value. There is a limit.
 func (c *cache) update(key string, value []byte) {
-	if c.limit == 0 {
-		return
-	}
 	if v, ok := c.young[key]; ok {
 		rest := c.bytes - cost(key, v.value)
 		if value != nil && rest+cost(key, value) <= c.limit/2 {

@@ -1,9 +1,6 @@
 package table
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // A filter tells of most keys that are not in a table that they are not, so that
 // nobody has to look: nearly every key of a table that remembers what was seen
@@ -20,12 +17,13 @@ import (
 // It need not look for a key above all that were written, as new ones are where
 // keys begin with what counts up.
 //
-// A block is hardly ever in the processor's caches. So keys are added some at a
-// time: then the processor waits for many blocks at once.
+// A block is hardly ever in the processor's caches. So keys are added when it has
+// to look, or when they are many: then the processor waits for many blocks at once.
 type filter struct {
 	parts []filterPart
 	last  []byte // the largest key that was written
-	fresh []hash // of keys that are not in the parts yet; at most filterFresh
+	fresh []hash // of keys that are not in the parts yet
+	now   int64  // stream time when the last of them was set
 	// blind is the stream time up to which it knows nothing: there was no memory
 	// for parts of that time.
 	blind int64
@@ -45,7 +43,7 @@ const (
 	filterParts = 40      // at most: 80 MiB
 	filterBits  = 16      // for a key
 	filterMarks = 6       // bits that are set for a key, each said by 9 of its hash
-	filterFresh = 32
+	filterFresh = 1 << 10 // keys that are added at once
 )
 
 // above tells whether a key is above all that were raised to.
@@ -63,14 +61,14 @@ func (f *filter) raise(key string) bool {
 
 // add adds a key that is set at a stream time.
 func (f *filter) add(h hash, now int64) {
-	if f.fresh = append(f.fresh, h); len(f.fresh) == filterFresh {
-		f.settle(now)
+	if f.fresh, f.now = append(f.fresh, h), now; len(f.fresh) == filterFresh {
+		f.settle()
 	}
 }
 
-// settle adds the fresh keys to the parts, all as of now: a part may live longer
-// for it, never less.
-func (f *filter) settle(now int64) {
+// settle adds the fresh keys to the parts, all as of when the last one was set: a
+// part may live longer for it, never less.
+func (f *filter) settle() {
 	n := len(f.parts)
 	if n == 0 || f.parts[n-1].keys >= len(f.parts[n-1].blocks)*512/filterBits {
 		f.grow()
@@ -78,7 +76,7 @@ func (f *filter) settle(now int64) {
 	}
 	p := &f.parts[n-1]
 	p.keys += len(f.fresh)
-	p.last = now
+	p.last = f.now
 	for _, h := range f.fresh {
 		b, marks := p.block(h), mixed(h)
 		for range filterMarks {
@@ -106,8 +104,11 @@ func (f *filter) grow() {
 // may tells whether a key may have been added since a stream time, if it is not
 // above all.
 func (f *filter) may(h hash, since int64) bool {
-	if f.blind >= since && f.blind > 0 || slices.Contains(f.fresh, h) {
+	if f.blind >= since && f.blind > 0 {
 		return true
+	}
+	if len(f.fresh) > 0 {
+		f.settle()
 	}
 	for i := len(f.parts) - 1; i >= 0 && f.parts[i].last >= since; i-- {
 		if f.parts[i].has(h) {

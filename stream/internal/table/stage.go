@@ -14,8 +14,9 @@ import (
 // value: a key written a hundred times leaves one changelog record. It is made to
 // be small: a commit's worth of each table is in memory twice.
 type Stage struct {
-	index   index
 	entries []Staged
+	index   index   // of the entries before indexed: it is brought up when somebody looks
+	indexed int     // so keys that are known to be new cost nothing
 	order   []place // of the entries by key, once the stage is sealed
 	arena   arena   // of their keys and values
 	step    int     // the entries from here on are new in the current step
@@ -51,17 +52,26 @@ func (s *Stage) Bytes() int { return s.arena.used + len(s.entries)*entryOverhead
 // place, slots of the index, and what a commit makes of it.
 const entryOverhead = 120
 
+// find belongs to the goroutine of the table, also where the stage is sealed.
 func (s *Stage) find(h hash, key string) *Staged {
-	if i := s.index.find(h, key, s.entries); i >= 0 {
+	if i := s.number(h, key); i >= 0 {
 		return &s.entries[i]
 	}
 	return nil
 }
 
+// number is that of the entry with key, -1 if there is none.
+func (s *Stage) number(h hash, key string) int {
+	for ; s.indexed < len(s.entries); s.indexed++ {
+		s.index.add(hashOf(s.entries[s.indexed].Key), s.indexed)
+	}
+	return s.index.find(h, key, s.entries)
+}
+
 func (s *Stage) set(h hash, key string, value []byte, timestamp int64) {
-	i := s.index.find(h, key, s.entries)
+	i := s.number(h, key)
 	if i < 0 {
-		s.add(h, key, value, timestamp)
+		s.add(key, value, timestamp)
 		return
 	}
 	if i < s.step {
@@ -74,10 +84,9 @@ func (s *Stage) set(h hash, key string, value []byte, timestamp int64) {
 
 // add sets a key that is not in the stage. It copies key, which may be that of a
 // fetched record.
-func (s *Stage) add(h hash, key string, value []byte, timestamp int64) {
+func (s *Stage) add(key string, value []byte, timestamp int64) {
 	own := s.arena.take(len(key))
 	copy(own, key)
-	s.index.add(h, len(s.entries))
 	s.entries = append(s.entries, Staged{Key: str(own), Timestamp: max(timestamp, 0)})
 	s.put(&s.entries[len(s.entries)-1], value)
 }
@@ -107,8 +116,8 @@ func (s *Stage) remember(i int) {
 func (s *Stage) mark() { s.step, s.undo, s.old = len(s.entries), s.undo[:0], s.old[:0] }
 
 func (s *Stage) rollback() {
-	for i := len(s.entries) - 1; i >= s.step; i-- {
-		s.index.dropLast(hashOf(s.entries[i].Key), i)
+	for ; s.indexed > s.step; s.indexed-- {
+		s.index.dropLast(hashOf(s.entries[s.indexed-1].Key), s.indexed-1)
 	}
 	s.entries = s.entries[:s.step]
 	for _, u := range slices.Backward(s.undo) {
@@ -128,7 +137,7 @@ func (s *Stage) rollback() {
 func (s *Stage) reset() {
 	s.index.reset()
 	s.arena.reset()
-	s.entries, s.order = s.entries[:0], s.order[:0]
+	s.entries, s.order, s.indexed = s.entries[:0], s.order[:0], 0
 	s.mark()
 }
 
@@ -152,6 +161,15 @@ func (s *Stage) sort() {
 		return cmp.Compare(s.entries[a.entry].Key, s.entries[b.entry].Key)
 	})
 	s.mark()
+}
+
+// has tells whether a sealed stage has a key. It only reads.
+func (s *Stage) has(key string) bool {
+	h := head(key)
+	_, found := slices.BinarySearchFunc(s.order, key, func(p place, key string) int {
+		return cmp.Or(cmp.Compare(p.head, h), cmp.Compare(s.entries[p.entry].Key, key))
+	})
+	return found
 }
 
 // head is the first eight bytes of a key as a number in the same order. Zeros

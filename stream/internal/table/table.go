@@ -93,7 +93,7 @@ func (t *Table) Set(key string, value []byte, timestamp int64) {
 		t.age.filter.add(h, t.age.now)
 	}
 	if fresh { // no stage has it
-		t.open.add(h, key, value, timestamp)
+		t.open.add(key, value, timestamp)
 	} else {
 		t.open.set(h, key, value, timestamp)
 	}
@@ -201,8 +201,10 @@ func (t *Table) Sealed() bool { return t.sealed != nil }
 
 // Applied tells that the sealed stage is committed and in the store.
 func (t *Table) Applied() {
-	for i := range t.sealed.entries {
-		t.cache.update(t.sealed.entries[i].Key, t.sealed.entries[i].Value)
+	if t.cache.limit > 0 {
+		for i := range t.sealed.entries {
+			t.cache.update(t.sealed.entries[i].Key, t.sealed.entries[i].Value)
+		}
 	}
 	t.sealed.reset()
 	t.spare, t.sealed = t.sealed, nil

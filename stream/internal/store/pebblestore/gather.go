@@ -116,6 +116,9 @@ func merged(runs []run) run {
 func emptyRun() run { return run{data: []byte{}} }
 
 func mergedRows(runs []run, from []byte) iter.Seq2[[]byte, []byte] {
+	if len(runs) == 1 { // as it is where keys come in their order
+		return runs[0].all(from)
+	}
 	return func(yield func(key, value []byte) bool) {
 		at := make([]int, len(runs)) // the next row of each run
 		for i, r := range runs {
@@ -174,6 +177,13 @@ func (r run) and(key, value []byte) run {
 	r.data = append(append(r.data, key...), value...)
 	r.rows = append(r.rows, p)
 	return r
+}
+
+func (r *run) all(from []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		for i := r.find(from); i < len(r.rows) && yield(r.key(i), r.value(i)); i++ {
+		}
+	}
 }
 
 // find is the first row at or after key.
