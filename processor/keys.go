@@ -72,19 +72,25 @@ func (k *keys) shorten(dst []byte, length int, source, what string, id []byte) [
 // cutNumber cuts off the decimal number at the end of an id. It is 0 if there is
 // none, or one that would not be written like that: then all of the id is left.
 func cutNumber(id []byte) (rest []byte, number uint64) {
-	const longest = 19 // digits; a number of so many always fits
 	start := len(id)
-	for start > 0 && '0' <= id[start-1] && id[start-1] <= '9' {
-		start--
+	for ; start > 0; start-- {
+		digit := id[start-1] - '0'
+		if digit > 9 {
+			break
+		}
+		if len(id)-start == len(tens) {
+			return id, 0
+		}
+		number += uint64(digit) * tens[len(id)-start]
 	}
-	if start == len(id) || id[start] == '0' || len(id)-start > longest {
+	if start == len(id) || id[start] == '0' {
 		return id, 0
-	}
-	for _, c := range id[start:] {
-		number = number*10 + uint64(c-'0')
 	}
 	return id[:start], number
 }
+
+// tens are the powers of ten, for as many digits as always fit.
+var tens = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 
 // accountOf is the account in the id of a post, nil if there is none in it.
 func accountOf(source string, id []byte) []byte {

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -31,12 +33,13 @@ func main() {
 	kafka := flag.Bool("kafka", false, "measure on an Apache Kafka too (Java 17, Maven)")
 	profiles := flag.String("profiles", "", "directory for a CPU profile of each measurement")
 	phase := flag.String("phase", "", "run one measurement (used by bench itself)")
+	turn := flag.Int("turn", 0, "turn of the measurement (used by bench itself)")
 	dir := flag.String("dir", "", "directory of the data (used by bench itself)")
 	brokers := flag.String("brokers", "", "Kafka to measure (used by bench itself)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{posts: *posts, tags: *tags, dir: *dir, profiles: *profiles, brokers: *brokers}
+	b := bench{posts: *posts, tags: *tags, turn: *turn, dir: *dir, profiles: *profiles, brokers: *brokers}
 	var err error
 	if *phase != "" {
 		err = b.child(ctx, *phase)
@@ -52,6 +55,7 @@ func main() {
 // bench is one run.
 type bench struct {
 	posts, tags int
+	turn        int
 	dir         string // tweets.jsonl, wide.jsonl and the data directories
 	profiles    string // directory, "" for none
 	brokers     string // Kafka; "" for the embedded log
@@ -137,7 +141,7 @@ func (b bench) profile(phase string) (stop func() error, err error) {
 	if b.profiles == "" {
 		return func() error { return nil }, nil
 	}
-	f, err := os.Create(filepath.Join(b.profiles, phase+".pprof"))
+	f, err := os.Create(filepath.Join(b.profiles, fmt.Sprintf("%s-%d.pprof", phase, b.turn)))
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +197,10 @@ func (b bench) measure(ctx context.Context, all phases) (map[string]result, erro
 	for _, p := range all {
 		fmt.Fprintf(os.Stderr, "%-9s", p.name)
 		r, err := b.spawn(ctx, p.name)
+		if err == nil && p.name == "forgetful" {
+			err = b.takeTurns(ctx, results, r)
+			r = results[p.name]
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -202,13 +210,44 @@ func (b bench) measure(ctx context.Context, all phases) (map[string]result, erro
 	return results, nil
 }
 
+// memoryTurns is how often it is measured what remembering posts costs: a difference of
+// two processes shows whatever the machine's neighbours are doing.
+const memoryTurns = 5
+
+// takeTurns measures process and forgetful again, in turn, after the first time of
+// both. Their results become those in the middle, and that of memory says how far
+// apart they were: in the middle, at least and at most.
+func (b bench) takeTurns(ctx context.Context, results map[string]result, forgetful result) (err error) {
+	with, without := []result{results["process"]}, []result{forgetful}
+	for b.turn = 1; b.turn < memoryTurns; b.turn++ {
+		for name, all := range map[string]*[]result{"process": &with, "forgetful": &without} {
+			r, err := b.spawn(ctx, name)
+			if err != nil {
+				return err
+			}
+			*all = append(*all, r)
+		}
+	}
+	var apart []float64
+	for i := range with {
+		apart = append(apart, with[i].micros()-without[i].micros())
+	}
+	slices.Sort(apart)
+	results["memory"] = result{Items: memoryTurns, Extra: map[string]float64{"median": apart[memoryTurns/2], "least": apart[0], "most": apart[memoryTurns-1]}}
+	for name, all := range map[string][]result{"process": with, "forgetful": without} {
+		slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.micros(), b.micros()) })
+		results[name] = all[memoryTurns/2]
+	}
+	return nil
+}
+
 // spawn runs one measurement in a process of its own.
 func (b bench) spawn(ctx context.Context, phase string) (r result, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-phase", phase, "-dir", b.dir,
+	cmd := exec.CommandContext(ctx, self, "-phase", phase, "-turn", fmt.Sprint(b.turn), "-dir", b.dir,
 		"-posts", fmt.Sprint(b.posts), "-tags", fmt.Sprint(b.tags), "-profiles", b.profiles, "-brokers", b.brokers)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,11 @@ func (b bench) processForgetful(ctx context.Context) (result, error) {
 	return b.processed(ctx, forgetful)
 }
 
+// processed is a group of its own in each turn.
 func (b bench) processed(ctx context.Context, o processor.Options) (result, error) {
+	if b.turn > 0 {
+		o.Group = fmt.Sprintf("%s-%d", cmp.Or(o.Group, "usual"), b.turn)
+	}
 	r, err := b.openGroup(ctx, "main", o)
 	if err != nil {
 		return result{}, err

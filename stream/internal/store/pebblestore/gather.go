@@ -24,7 +24,7 @@ import (
 type gather struct {
 	epoch uint64 // how many of the table's gathers ended before this one began
 	runs  []run
-	// The first run gets room for as much as the gather before it had.
+	// The first run gets room for as much as the gather before had, and some more.
 	dataRoom, rowRoom int
 }
 
@@ -73,7 +73,8 @@ func (g *gather) beginRun() run {
 func (g *gather) ended() *gather {
 	next := &gather{epoch: g.epoch + 1}
 	for _, r := range g.runs {
-		next.dataRoom, next.rowRoom = next.dataRoom+len(r.data), next.rowRoom+len(r.rows)
+		next.dataRoom += len(r.data) + len(r.data)/4
+		next.rowRoom += len(r.rows) + len(r.rows)/4
 	}
 	return next
 }
