@@ -23,6 +23,7 @@ type filter struct {
 	parts []filterPart
 	last  []byte // the largest key that was written
 	fresh []hash // of keys that are not in the parts yet
+	near  uint64 // nothing: for the sake of reading blocks
 	now   int64  // stream time when the last of them was set
 	// blind is the stream time up to which it knows nothing: there was no memory
 	// for parts of that time.
@@ -43,7 +44,7 @@ const (
 	filterParts = 40      // at most: 80 MiB
 	filterBits  = 16      // for a key
 	filterMarks = 6       // bits that are set for a key, each said by 9 of its hash
-	filterFresh = 1 << 10 // keys that are added at once
+	filterFresh = 1 << 8 // keys that are added at once
 )
 
 // above tells whether a key is above all that were raised to.
@@ -77,6 +78,9 @@ func (f *filter) settle() {
 	p := &f.parts[n-1]
 	p.keys += len(f.fresh)
 	p.last = f.now
+	for _, h := range f.fresh { // the processor does not wait for one before it asks for the next
+		f.near |= p.block(h)[0]
+	}
 	for _, h := range f.fresh {
 		b, marks := p.block(h), mixed(h)
 		for range filterMarks {
