@@ -44,7 +44,7 @@ const (
 	filterParts = 40      // at most: 80 MiB
 	filterBits  = 16      // for a key
 	filterMarks = 6       // bits that are set for a key, each said by 9 of its hash
-	filterFresh = 1 << 8 // keys that are added at once
+	filterFresh = 1 << 8  // keys that are added at once
 )
 
 // above tells whether a key is above all that were raised to.
