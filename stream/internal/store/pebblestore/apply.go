@@ -46,22 +46,51 @@ func (s *Store) apply(changes []store.Change, sync bool) error {
 func (s *Store) applySteps(steps []step, sync bool) error {
 	lazy := func(st step) bool { return st.lazy }
 	eager := slices.DeleteFunc(slices.Clone(steps), lazy)
-	for i := range eager {
-		if err := eager[i].content.write(); err != nil {
-			return err
-		}
+	if err := s.writeGathers(contentsOf(eager)); err != nil {
+		return err
 	}
 	if len(eager) > 0 || sync {
 		if err := s.take(eager, sync); err != nil {
 			return err
 		}
 	}
+	late := slices.DeleteFunc(steps, func(st step) bool { return !st.lazy })
+	for i := range late {
+		late[i].content.add(late[i].entries, late[i].checkpoint)
+	}
+	return s.writeGathers(slices.DeleteFunc(contentsOf(late), func(c *content) bool { return !c.full() }))
+}
+
+func contentsOf(steps []step) (contents []*content) {
 	for i := range steps {
-		if !steps[i].lazy {
+		contents = append(contents, steps[i].content)
+	}
+	return contents
+}
+
+// writeGathers gives Pebble what lazy changes did to contents, which are held. What
+// is large becomes files, all of them taken in one step.
+func (s *Store) writeGathers(contents []*content) error {
+	var small, large []step
+	for _, c := range contents {
+		st := step{content: c, gathered: c.gather.Load(), checkpoint: *c.checkpoint.Load()}
+		switch {
+		case !c.waits():
+		case st.size() < s.opts.largeBytes:
+			small = append(small, st)
+		default:
+			large = append(large, st)
+		}
+	}
+	for _, steps := range [][]step{small, large} {
+		if len(steps) == 0 {
 			continue
 		}
-		if err := steps[i].content.add(steps[i].entries, steps[i].checkpoint); err != nil {
+		if err := s.take(steps, true); err != nil {
 			return err
+		}
+		for i := range steps {
+			steps[i].content.endGather()
 		}
 	}
 	return nil

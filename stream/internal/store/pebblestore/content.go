@@ -68,7 +68,7 @@ func (c *content) moved(to progress, durable bool) {
 }
 
 // add makes a lazy change. The token is held.
-func (c *content) add(entries []store.Entry, to store.Checkpoint) error {
+func (c *content) add(entries []store.Entry, to store.Checkpoint) {
 	before := c.gather.Load()
 	after := before.with(entries)
 	c.gather.Store(after)
@@ -78,23 +78,12 @@ func (c *content) add(entries []store.Entry, to store.Checkpoint) error {
 		c.store.apart.add(c.id)
 	}
 	c.store.late.arm()
-	if after.bytes() < c.store.opts.GatherBytes/max(1, int(c.store.gathering.Load())) {
-		return nil
-	}
-	return c.write()
 }
 
-// write gives Pebble what lazy changes did. The token is held.
-func (c *content) write() error {
-	if !c.waits() {
-		return nil
-	}
-	at := *c.checkpoint.Load()
-	if err := c.store.take([]step{{content: c, gathered: c.gather.Load(), checkpoint: at}}, true); err != nil {
-		return err
-	}
-	c.endGather()
-	return nil
+// full tells whether the gather has its share of the memory for all that there are.
+// The token is held.
+func (c *content) full() bool {
+	return c.gather.Load().bytes() >= c.store.opts.GatherBytes/max(1, int(c.store.gathering.Load()))
 }
 
 // waits tells whether lazy changes did something that Pebble does not have. The

@@ -85,5 +85,5 @@ func (s *Store) writeContent(c *content) error {
 	if err := checkSpace(s.dir, s.opts.FS); err != nil {
 		return err
 	}
-	return c.write()
+	return s.writeGathers([]*content{c})
 }
