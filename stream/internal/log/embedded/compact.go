@@ -343,14 +343,11 @@ var errStop = errors.New("stop")
 // eachBatch calls f for the batches with a base in [from, to), in order, until
 // it returns an error. A batch is valid only during its call.
 func (l *Log) eachBatch(at place, from, to int64, f func(record.Batch) error) (err error) {
-	it, err := l.db.NewIter(&pebble.IterOptions{
-		LowerBound: offsetKey(nil, kindBatch, at, from),
-		UpperBound: offsetKey(nil, kindBatch, at, to),
-	})
+	it, done, err := l.iterator(offsetKey(nil, kindBatch, at, from), offsetKey(nil, kindBatch, at, to))
 	if err != nil {
-		return storageError(err)
+		return err
 	}
-	defer func() { err = errors.Join(err, storageError(it.Close())) }()
+	defer func() { err = errors.Join(err, storageError(done())) }()
 	for ok := it.First(); ok; ok = it.Next() {
 		var b record.Batch
 		value, err := it.ValueAndErr()

@@ -107,6 +107,8 @@ type Log struct {
 	// stop ends the housekeeper, which closes done.
 	stop context.CancelFunc
 	done chan struct{}
+	// reading are the iterators there are. None comes once dead is set.
+	reading sync.WaitGroup
 
 	mu sync.Mutex
 	// settled is signalled when a write was published, and when the log died.
@@ -167,7 +169,7 @@ func (l *Log) ID() string { return l.id }
 // Markers implements [log.Log]: records follow one another.
 func (l *Log) Markers() int64 { return 0 }
 
-// Close implements [log.Log]. It waits for the writes that are under way.
+// Close implements [log.Log]. It waits for the reads and writes that are under way.
 func (l *Log) Close() error {
 	l.stop()
 	<-l.done
@@ -186,6 +188,7 @@ func (l *Log) Close() error {
 	if !first {
 		return nil
 	}
+	l.reading.Wait()
 	if err := errors.Join(l.db.Close(), l.lock.Close()); err != nil {
 		return fmt.Errorf("close log in %s: %w", l.dir, err)
 	}

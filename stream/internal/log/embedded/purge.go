@@ -92,14 +92,11 @@ func (l *Log) measure(p *partition, start int64) (cut, bytes, dirty int64, err e
 // eachIndex calls f for the batches with a base in [from, to), in order, until
 // f returns false.
 func (l *Log) eachIndex(at place, from, to int64, f func(base int64, row indexRow) bool) (err error) {
-	it, err := l.db.NewIter(&pebble.IterOptions{
-		LowerBound: offsetKey(nil, kindIndex, at, from),
-		UpperBound: offsetKey(nil, kindIndex, at, to),
-	})
+	it, done, err := l.iterator(offsetKey(nil, kindIndex, at, from), offsetKey(nil, kindIndex, at, to))
 	if err != nil {
-		return storageError(err)
+		return err
 	}
-	defer func() { err = storageError(errors.Join(err, it.Close())) }()
+	defer func() { err = storageError(errors.Join(err, done())) }()
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {

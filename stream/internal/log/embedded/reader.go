@@ -115,6 +115,9 @@ func (r *reader) Poll() ([]log.Fetched, error) {
 		if f.Err == nil {
 			left -= r.fill(w, &f, left)
 		}
+		if errors.Is(f.Err, log.ErrClosed) { // meanwhile
+			return nil, fmt.Errorf("reader: %w", f.Err)
+		}
 		all = append(all, f)
 		if served = i + 1; left <= 0 {
 			break
@@ -189,14 +192,11 @@ func (r *reader) fill(w *want, f *log.Fetched, left int) (bytes int) {
 // readBatches reads the batches with records in [from, stable), at least one,
 // until there are limit bytes. It returns where it got to.
 func (l *Log) readBatches(at place, from, stable int64, limit int) (batches []record.Batch, next int64, bytes int, err error) {
-	it, err := l.db.NewIter(&pebble.IterOptions{
-		LowerBound: offsetKey(nil, kindBatch, at, 0),
-		UpperBound: offsetKey(nil, kindBatch, at, stable),
-	})
+	it, done, err := l.iterator(offsetKey(nil, kindBatch, at, 0), offsetKey(nil, kindBatch, at, stable))
 	if err != nil {
-		return nil, 0, 0, storageError(err)
+		return nil, 0, 0, err
 	}
-	defer func() { err = storageError(errors.Join(err, it.Close())) }()
+	defer func() { err = storageError(errors.Join(err, done())) }()
 	ok := it.SeekLT(offsetKey(nil, kindBatch, at, from+1))
 	if !ok {
 		ok = it.First()
@@ -215,6 +215,27 @@ func (l *Log) readBatches(at place, from, stable int64, limit int) (batches []re
 		}
 	}
 	return batches, stable, bytes, it.Error()
+}
+
+// iterator returns an iterator over keys in [from, to), and what ends it. The log
+// is not closed before that. l.mu is not held.
+func (l *Log) iterator(from, to []byte) (it *pebble.Iterator, done func() error, err error) {
+	l.mu.Lock()
+	if err = l.alive(); err == nil {
+		l.reading.Add(1)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	if it, err = l.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to}); err != nil {
+		l.reading.Done()
+		return nil, nil, storageError(err)
+	}
+	return it, func() error {
+		defer l.reading.Done()
+		return it.Close()
+	}, nil
 }
 
 // readBatch copies the batch an iterator stands on.

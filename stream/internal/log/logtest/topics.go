@@ -161,6 +161,47 @@ var topicTests = []testCase{
 		_, err = f.Log.Partitions(ctx, a.Topic)
 		f.wants(err, log.ErrClosed)
 	}},
+	{"a log that is closed while it is read says so, and nothing worse", nil, func(f *fixture) {
+		a := f.topic("t", 1)[0]
+		for range 20 {
+			f.commit(f.producer("x"), a, "k=0", "k=1", "k=2")
+		}
+		ended, started := make(chan error), make(chan struct{}, 2)
+		go func() {
+			r := f.Log.NewReader(log.ReaderOptions{})
+			defer r.Close()
+			for {
+				r.Seek(a, 0)
+				if _, err := r.Poll(); err != nil {
+					ended <- err
+					return
+				}
+				tell(started)
+			}
+		}()
+		go func() {
+			for {
+				if _, err := f.Log.PositionAt(ctx, 1, a); err != nil {
+					ended <- err
+					return
+				}
+				tell(started)
+			}
+		}()
+		<-started
+		<-started
+		f.must(f.Log.Close())
+		f.wants(<-ended, log.ErrClosed)
+		f.wants(<-ended, log.ErrClosed)
+	}},
+}
+
+// tell tells, if somebody has room for it.
+func tell(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // count is how many partitions topics have, by both who tell.
