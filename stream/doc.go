@@ -28,8 +28,8 @@
 //
 // Table writes, loop and output records and the positions of the inputs are
 // committed as one transaction, so each record counts exactly once whatever
-// dies when. A crash costs at most two commit intervals of replay. Readers see
-// committed data only.
+// dies when. A crash costs at most two commit intervals of replay, and of the
+// input of a folded table what a minute brought. Readers see committed data only.
 //
 // # Names
 //

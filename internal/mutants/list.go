@@ -75,8 +75,8 @@ var mutants = []mutant{
 	{
 		name: "loop purged one too far",
 		file: "stream/internal/thread/purge.go",
-		old:  "] = part.run.foldedUntil(i, part.next[i])\n",
-		new:  "] = part.run.foldedUntil(i, part.next[i]) + 1\n",
+		old:  "] = part.next[i]\n",
+		new:  "] = part.next[i] + 1\n",
 	},
 	{
 		name: "positions stop at the last record",

@@ -43,8 +43,8 @@ type Table interface {
 	Changelog() record.Partition
 	// Checkpoint returns the last applied one; the zero value if nothing was.
 	Checkpoint() Checkpoint
-	// Durable returns a checkpoint that survives power loss, or one later than
-	// it does: the last one, unless it came with a lazy change or without sync.
+	// Durable returns a checkpoint that power loss does not take back: the last
+	// one, or an earlier one if that came with a lazy change or without sync.
 	Durable() Checkpoint
 	// Wiped says why the table's earlier content was dropped by Open, or "".
 	Wiped() string

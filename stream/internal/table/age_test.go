@@ -65,6 +65,9 @@ func (a *aging) commit(during func()) {
 	a.Seal()
 	during()
 	c := a.Change(a.kept.Checkpoint().Next+1, time.Time{})
+	if !c.Lazy {
+		a.Fatal("the change of an aging table is not lazy")
+	}
 	if err := a.Sweep(&c); err != nil {
 		a.Fatal(err)
 	}
@@ -87,6 +90,22 @@ func (a *aging) stored() (rows int) {
 		a.Fatal(err)
 	}
 	return rows
+}
+
+// A key above all others is new, unless it was deleted just now.
+func TestADeletedKeyIsSetAgain(t *testing.T) {
+	a := newAging(t)
+	for _, key := range []string{"a", "b", "c"} {
+		a.remove(key)
+		a.set(key)
+		a.set(key)
+		a.check(key)
+		if a.Len() != 1 {
+			t.Errorf("%d keys are staged, want one", a.Len())
+		}
+		a.commit(func() {})
+		a.check(key)
+	}
 }
 
 // A row is seen for as long as it lives, in the stages and in the store, and is

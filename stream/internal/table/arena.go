@@ -38,11 +38,24 @@ func (a *arena) next() {
 	a.free = a.chunks[a.at]
 }
 
+// A placeIn an arena is how far it has come.
+type placeIn struct {
+	at, used int
+	free     []byte
+}
+
+func (a *arena) place() placeIn { return placeIn{a.at, a.used, a.free} }
+
+// goBack takes back what was handed out since a place.
+func (a *arena) goBack(to placeIn) { a.at, a.used, a.free = to.at, to.used, to.free }
+
 // reset takes everything back. It keeps as many chunks as were used.
 func (a *arena) reset() {
+	used := 0
 	if a.free != nil {
-		clear(a.chunks[a.at+1:])
-		a.chunks = a.chunks[:a.at+1]
+		used = a.at + 1
 	}
-	a.at, a.free, a.used = 0, nil, 0
+	clear(a.chunks[used:])
+	a.chunks = a.chunks[:used]
+	a.goBack(placeIn{})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -112,6 +113,52 @@ func TestArenaHandsOutEachByteOnce(t *testing.T) {
 		if kept := len(a.chunks) * chunkBytes; kept > 2*used+chunkBytes || a.used != 0 {
 			t.Errorf("%d bytes were used, and %d are kept", used, kept)
 		}
+	}
+}
+
+// A stage that had much once does not keep its memory, whatever sizes it came in.
+func TestResetGivesMemoryBack(t *testing.T) {
+	for _, size := range []int{100, chunkBytes / 5, chunkBytes / 2} {
+		s := newStage()
+		before := heap()
+		for i := range 40 << 20 / size {
+			key := fmt.Sprint("key ", i)
+			s.set(hashOf(key), key, make([]byte, size), 0)
+		}
+		s.reset()
+		s.set(hashOf("k"), "k", []byte("v"), 0)
+		s.reset()
+		entries := int64(cap(s.entries)) * 48
+		if kept := heap() - before - entries; kept > 4<<20 {
+			t.Errorf("of 40 MiB in values of %d bytes %d are kept", size, kept)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// Steps that fail leave no bytes behind, however many there are.
+func TestRollbackGivesBytesBack(t *testing.T) {
+	s := newStage()
+	s.set(hashOf("there"), "there", []byte("value"), 0)
+	was := s.Bytes()
+	for i := range 1000 {
+		s.mark()
+		s.set(hashOf("there"), "there", make([]byte, 1+i), 0)
+		s.set(hashOf("new"), "new", make([]byte, 1000), 0)
+		s.rollback()
+	}
+	if s.Bytes() != was || len(s.arena.chunks) > 2 {
+		t.Errorf("%d bytes in %d chunks, want %d", s.Bytes(), len(s.arena.chunks), was)
+	}
+	if e := s.find(hashOf("there"), "there"); e == nil || string(e.Value) != "value" {
+		t.Errorf("rolled back to %+v", e)
 	}
 }
 

@@ -20,6 +20,7 @@ type Stage struct {
 	order   []place // of the entries by key, once the stage is sealed
 	arena   arena   // of their keys and values
 	step    int     // the entries from here on are new in the current step
+	at      placeIn // of the arena, when the step began
 	undo    []undo
 	old     []byte // the bytes that undo entries point into
 }
@@ -34,10 +35,10 @@ type Staged struct {
 
 // An undo takes an entry back to what it was before the current step.
 type undo struct {
-	entry      int32
-	deleted    bool
-	start, end int // of the old value in Stage.old
-	timestamp  int64
+	entry     int32
+	value     []byte // where it lay, nil if the key was deleted; its bytes may be others by now
+	start     int    // of its bytes in Stage.old
+	timestamp int64
 }
 
 func newStage() *Stage { return &Stage{} }
@@ -107,28 +108,26 @@ func (s *Stage) put(e *Staged, value []byte) {
 
 func (s *Stage) remember(i int) {
 	e := &s.entries[i]
-	u := undo{entry: int32(i), deleted: e.Value == nil, start: len(s.old), timestamp: e.Timestamp}
+	s.undo = append(s.undo, undo{entry: int32(i), value: e.Value, start: len(s.old), timestamp: e.Timestamp})
 	s.old = append(s.old, e.Value...)
-	u.end = len(s.old)
-	s.undo = append(s.undo, u)
 }
 
-func (s *Stage) mark() { s.step, s.undo, s.old = len(s.entries), s.undo[:0], s.old[:0] }
+func (s *Stage) mark() {
+	s.step, s.at, s.undo, s.old = len(s.entries), s.arena.place(), s.undo[:0], s.old[:0]
+}
 
 func (s *Stage) rollback() {
 	for ; s.indexed > s.step; s.indexed-- {
 		s.index.dropLast(hashOf(s.entries[s.indexed-1].Key), s.indexed-1)
 	}
+	clear(s.entries[s.step:])
 	s.entries = s.entries[:s.step]
 	for _, u := range slices.Backward(s.undo) {
-		value := s.old[u.start:u.end]
-		if u.deleted {
-			value = nil
-		}
 		e := &s.entries[u.entry]
-		s.put(e, value)
-		e.Timestamp = u.timestamp
+		e.Value, e.Timestamp = u.value, u.timestamp
+		copy(e.Value, s.old[u.start:])
 	}
+	s.arena.goBack(s.at)
 	s.mark()
 }
 
@@ -137,6 +136,7 @@ func (s *Stage) rollback() {
 func (s *Stage) reset() {
 	s.index.reset()
 	s.arena.reset()
+	clear(s.entries) // what they point to is to go
 	s.entries, s.order, s.indexed = s.entries[:0], s.order[:0], 0
 	s.mark()
 }
@@ -189,7 +189,9 @@ func (s *Stage) Changelog(b *record.Builder) {
 }
 
 // Change is what the store has to do when the stage is committed and its
-// changelog has reached next. Its entries are good until the next one.
+// changelog has reached next. Its entries are good until the next one, or Applied.
+// Rows age where a table is folded from an input, which can tell them again: so
+// what a crash takes of those is no loss.
 func (t *Table) Change(next int64, now time.Time) store.Change {
 	s := t.sealed
 	t.entries = t.entries[:0]

@@ -206,6 +206,7 @@ func (t *Table) Applied() {
 			t.cache.update(t.sealed.entries[i].Key, t.sealed.entries[i].Value)
 		}
 	}
+	clear(t.entries)
 	t.sealed.reset()
 	t.spare, t.sealed = t.sealed, nil
 }

@@ -2,7 +2,7 @@ package thread
 
 import (
 	"context"
-	"maps"
+	"slices"
 	"time"
 
 	"github.com/tagtide/tagtide/stream/internal/record"
@@ -32,7 +32,7 @@ func (p *purger) committed(t *Thread, n *interval) {
 			if p.before == nil {
 				p.before = map[record.Partition]int64{}
 			}
-			p.before[part.run.sources[i]] = part.run.foldedUntil(i, part.next[i])
+			p.before[part.run.sources[i]] = part.next[i]
 		}
 	}
 	if p.next.IsZero() && len(p.before) > 0 {
@@ -40,15 +40,23 @@ func (p *purger) committed(t *Thread, n *interval) {
 	}
 }
 
-// foldedUntil is the position before which a crash makes nobody read a source
-// again that has been handled up to next.
-func (r *run) foldedUntil(source int, next int64) int64 {
-	for i, kept := range r.kept {
-		if kept != nil && r.foldedFrom(i) == source {
-			next = min(next, kept.Durable().Next)
+// purgeable is how far a source may be purged of what was handled up to next: a
+// crash must not make anybody need more. gone tells that the task is not ours any
+// more, whoever has it will see to it.
+func (t *Thread) purgeable(source record.Partition, next int64) (until int64, gone bool) {
+	for _, r := range t.runs {
+		at := slices.Index(r.sources, source)
+		if at < 0 || r.task == nil {
+			continue
 		}
+		for i, kept := range r.kept {
+			if kept != nil && r.foldedFrom(i) == at {
+				next = min(next, kept.Durable().Next)
+			}
+		}
+		return next, false
 	}
-	return next
+	return 0, true
 }
 
 func (t *Thread) purge(now time.Time) (bool, error) {
@@ -66,9 +74,22 @@ func (t *Thread) purge(now time.Time) (bool, error) {
 	if p.next.IsZero() || now.Before(p.next) {
 		return false, nil
 	}
-	before := maps.Clone(p.before)
-	clear(p.before)
+	before := map[record.Partition]int64{}
 	p.next = time.Time{}
+	for source, next := range p.before {
+		until, gone := t.purgeable(source, next)
+		if gone || until == next {
+			delete(p.before, source)
+		} else {
+			p.next = now.Add(purgeEvery) // for the rest
+		}
+		if !gone {
+			before[source] = until
+		}
+	}
+	if len(before) == 0 {
+		return false, nil
+	}
 	p.job = &Job{}
 	t.cfg.Runner.Go("purge", p.job, func(ctx context.Context) error { return t.cfg.Log.Purge(ctx, before) })
 	return true, nil

@@ -270,7 +270,7 @@ func (t *Thread) advance(r *run, c *copying, now time.Time) (busy, done bool, er
 	if r.state == Running {
 		return true, true, t.cfg.Store.Apply([]store.Change{c.follower.Change(now)}, false)
 	}
-	t.apply(c, now, reached) // a kill must not undo a whole restore
+	t.apply(c, now, reached) // a kill must not undo a whole restore, or not much of a folded one
 	return true, false, nil
 }
 

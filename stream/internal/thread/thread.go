@@ -20,7 +20,8 @@
 //     transaction: changelogs, loop and outputs, input positions, the claim.
 //  3. Only when that has committed are the stages applied to the store, as one
 //     synced batch. A crash in between leaves the store one commit behind; the
-//     changelog repairs it.
+//     changelog repairs it. Folded tables may be behind by more, as their input
+//     repairs them: the store gathers what is done to them.
 //
 // While n is being decided the thread steps on, into n+1.
 //

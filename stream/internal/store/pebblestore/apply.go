@@ -38,6 +38,9 @@ func (s *Store) apply(changes []store.Change, sync bool) error {
 		steps[i].content.hold()
 		defer steps[i].content.release()
 	}
+	if s.closing.Load() { // whoever holds a content before that is waited for
+		return store.ErrClosed
+	}
 	return s.applySteps(steps, sync)
 }
 
@@ -54,11 +57,12 @@ func (s *Store) applySteps(steps []step, sync bool) error {
 			return err
 		}
 	}
-	late := slices.DeleteFunc(steps, func(st step) bool { return !st.lazy })
-	for i := range late {
-		late[i].content.add(late[i].entries, late[i].checkpoint)
+	for i := range steps {
+		if st := &steps[i]; st.lazy {
+			st.content.add(st.entries, st.checkpoint)
+		}
 	}
-	return s.writeGathers(slices.DeleteFunc(contentsOf(late), func(c *content) bool { return !c.full() }))
+	return s.relieve(contentsOf(steps))
 }
 
 func contentsOf(steps []step) (contents []*content) {
@@ -68,43 +72,11 @@ func contentsOf(steps []step) (contents []*content) {
 	return contents
 }
 
-// writeGathers gives Pebble what lazy changes did to contents, which are held. What
-// is large becomes files, all of them taken in one step.
-func (s *Store) writeGathers(contents []*content) error {
-	var small, large []step
-	for _, c := range contents {
-		st := step{content: c, gathered: c.gather.Load(), checkpoint: *c.checkpoint.Load()}
-		switch {
-		case !c.waits():
-		case st.size() < s.opts.largeBytes:
-			small = append(small, st)
-		default:
-			large = append(large, st)
-		}
-	}
-	for _, steps := range [][]step{small, large} {
-		if len(steps) == 0 {
-			continue
-		}
-		if err := s.take(steps, true); err != nil {
-			return err
-		}
-		for i := range steps {
-			steps[i].content.endGather()
-		}
-	}
-	return nil
-}
-
 // take gives steps to Pebble, all or none. Their contents are held. Large steps
 // become files of Pebble's at once.
 func (s *Store) take(steps []step, sync bool) error {
-	size := 0
-	for i := range steps {
-		size += steps[i].size()
-	}
-	how := func() error { return s.commit(steps, size, sync) }
-	if size >= s.opts.largeBytes && !s.opts.Deterministic {
+	how := func() error { return s.commit(steps, sync) }
+	if sizeOf(steps) >= s.opts.largeBytes && !s.opts.Deterministic {
 		how, sync = func() error { return s.ingest(steps) }, true
 	}
 	if err := s.write(how); err != nil {
@@ -114,6 +86,13 @@ func (s *Store) take(steps []step, sync bool) error {
 		steps[i].content.moved(steps[i].progress(), sync)
 	}
 	return nil
+}
+
+func sizeOf(steps []step) (size int) {
+	for i := range steps {
+		size += steps[i].size()
+	}
+	return size
 }
 
 // A step is a change, or what lazy changes have come to.
@@ -176,8 +155,8 @@ func (st *step) size() int {
 }
 
 // commit writes the steps as one batch.
-func (s *Store) commit(steps []step, size int, sync bool) error {
-	b := s.db.NewBatchWithSize(size)
+func (s *Store) commit(steps []step, sync bool) error {
+	b := s.db.NewBatchWithSize(sizeOf(steps))
 	for i := range steps {
 		if err := steps[i].addTo(b); err != nil {
 			return err

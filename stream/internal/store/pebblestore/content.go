@@ -28,6 +28,7 @@ type content struct {
 	checkpoint atomic.Pointer[store.Checkpoint] // of all, never nil
 	durable    atomic.Pointer[store.Checkpoint] // of what is synced, never nil
 	gather     atomic.Pointer[gather]           // never nil
+	weight     atomic.Int64                     // its bytes, as they are accounted
 }
 
 // loadContent reads what Pebble has of a table. A table whose changes do not add
@@ -67,23 +68,30 @@ func (c *content) moved(to progress, durable bool) {
 	}
 }
 
+// tryHold takes the token if nobody has it.
+func (c *content) tryHold() bool {
+	select {
+	case c.busy <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // add makes a lazy change. The token is held.
 func (c *content) add(entries []store.Entry, to store.Checkpoint) {
-	before := c.gather.Load()
-	after := before.with(entries)
-	c.gather.Store(after)
+	g := c.gather.Load().with(entries)
+	c.gather.Store(g)
 	c.checkpoint.Store(&to)
-	if len(before.runs) == 0 && len(after.runs) > 0 {
-		c.store.gathering.Add(1)
-		c.store.apart.add(c.id)
-	}
+	c.weigh(g)
+	c.store.apart.add(c.id)
 	c.store.late.arm()
 }
 
-// full tells whether the gather has its share of the memory for all that there are.
-// The token is held.
-func (c *content) full() bool {
-	return c.gather.Load().bytes() >= c.store.opts.GatherBytes/max(1, int(c.store.gathering.Load()))
+// weigh keeps account of the memory that gathers take. The token is held.
+func (c *content) weigh(g *gather) {
+	now := int64(g.bytes())
+	c.store.gathered.Add(now - c.weight.Swap(now))
 }
 
 // waits tells whether lazy changes did something that Pebble does not have. The
@@ -95,11 +103,9 @@ func (c *content) waits() bool {
 // endGather begins a new gather, when Pebble has the old one or nobody needs it.
 // The token is held.
 func (c *content) endGather() {
-	g := c.gather.Load()
-	if len(g.runs) > 0 {
-		c.store.gathering.Add(-1)
-	}
-	c.gather.Store(g.ended())
+	g := c.gather.Load().ended()
+	c.gather.Store(g)
+	c.weigh(g)
 }
 
 // wipe drops everything. The token is held, or nobody knows the content yet.

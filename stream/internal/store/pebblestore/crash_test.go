@@ -66,7 +66,7 @@ func crashOnce(t *testing.T, seed uint64) {
 	if percent := rng.IntN(5) * 25; percent > 0 {
 		c.cfg = vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}
 	}
-	o := Options{FS: errorfs.Wrap(c.disk, c), CacheBytes: 1, largeBytes: 350, GatherBytes: rng.IntN(1500)}
+	o := Options{FS: errorfs.Wrap(c.disk, c), CacheBytes: 1, largeBytes: 350, largeGather: 350, GatherBytes: 1 + rng.IntN(4000)}
 	s, err := Open("store", o)
 	if err != nil {
 		t.Fatal(err)

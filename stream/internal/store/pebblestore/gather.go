@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"unsafe"
 
 	"github.com/tagtide/tagtide/stream/internal/store"
 )
@@ -24,8 +25,6 @@ import (
 type gather struct {
 	epoch uint64 // how many of the table's gathers ended before this one began
 	runs  []run
-	// The first run gets room for as much as the gather before had, and some more.
-	dataRoom, rowRoom int
 }
 
 // A run has rows in the order of their keys, each key once.
@@ -41,8 +40,8 @@ type place struct {
 	value int32  // length; -1: the row is deleted
 }
 
-// rowBytes is about what a row takes in memory beside its bytes.
-const rowBytes = 16
+// rowBytes is what a row takes in memory beside its bytes.
+const rowBytes = int(unsafe.Sizeof(place{}))
 
 // with returns the gather with entries on top.
 func (g *gather) with(entries []store.Entry) *gather {
@@ -53,36 +52,21 @@ func (g *gather) with(entries []store.Entry) *gather {
 	if n := len(runs); n > 0 && bytes.Compare(runs[n-1].last(), entries[0].Key) < 0 {
 		runs[n-1] = runs[n-1].with(entries)
 	} else {
-		runs = append(runs, g.beginRun().with(entries))
+		runs = append(runs, emptyRun().with(entries))
 	}
 	for n := len(runs); n > 1 && len(runs[n-2].rows) <= 2*len(runs[n-1].rows); n-- {
 		runs = append(runs[:n-2], merged(runs[n-2:]))
 	}
-	return &gather{epoch: g.epoch, runs: runs, dataRoom: g.dataRoom, rowRoom: g.rowRoom}
-}
-
-// beginRun returns an empty run.
-func (g *gather) beginRun() run {
-	if len(g.runs) > 0 {
-		return emptyRun()
-	}
-	return run{data: make([]byte, 0, g.dataRoom), rows: make([]place, 0, g.rowRoom)}
+	return &gather{epoch: g.epoch, runs: runs}
 }
 
 // ended returns the gather that begins when this one has ended.
-func (g *gather) ended() *gather {
-	next := &gather{epoch: g.epoch + 1}
-	for _, r := range g.runs {
-		next.dataRoom += len(r.data) + len(r.data)/4
-		next.rowRoom += len(r.rows) + len(r.rows)/4
-	}
-	return next
-}
+func (g *gather) ended() *gather { return &gather{epoch: g.epoch + 1} }
 
-// bytes is about how much memory the gather takes.
+// bytes is how much memory the gather takes, but for a little.
 func (g *gather) bytes() (n int) {
 	for _, r := range g.runs {
-		n += len(r.data) + rowBytes*len(r.rows)
+		n += cap(r.data) + rowBytes*cap(r.rows)
 	}
 	return n
 }
@@ -162,11 +146,19 @@ func (r run) with(entries []store.Entry) run {
 	for _, e := range entries {
 		size += len(e.Key) + len(e.Value)
 	}
-	r.data, r.rows = slices.Grow(r.data, size), slices.Grow(r.rows, len(entries))
+	r.data, r.rows = doubled(r.data, size), doubled(r.rows, len(entries))
 	for _, e := range entries {
 		r = r.and(e.Key, e.Value)
 	}
 	return r
+}
+
+// doubled returns s with room for n more: in all, each row is copied once for it.
+func doubled[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return slices.Grow(s, max(n, len(s)))
 }
 
 // and returns the run with a row behind the others.

@@ -128,8 +128,8 @@ func TestLazyChangesAreWrittenInTime(t *testing.T) {
 			t.Errorf("what is durable is gathered still: %d runs", len(g.runs))
 		}
 	}
-	if n := s.gathering.Load(); n != 0 {
-		t.Errorf("%d tables gather, want none", n)
+	if n := s.gathered.Load(); n != 0 {
+		t.Errorf("%d bytes are gathered, want none", n)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestLazyChangesAreWrittenInTime(t *testing.T) {
 // all but the first go to the bottom, though another table is written beside them.
 func TestGatheredRowsGoToTheBottom(t *testing.T) {
 	const rows, rounds = 500, 60
-	s, tab := openLazy(t, Options{GatherBytes: 50 * rows, largeBytes: 10 * rows})
+	s, tab := openLazy(t, Options{GatherBytes: 100 * rows, largeGather: 10 * rows})
 	beside, err := s.Open(partition(1), store.Identity{})
 	if err != nil {
 		t.Fatal(err)
@@ -170,10 +170,49 @@ func TestGatheredRowsGoToTheBottom(t *testing.T) {
 	}
 }
 
+// However many tables there are, and whichever of them is written, their gathers
+// take no more than they all may, and become files.
+func TestGathersShareTheirMemory(t *testing.T) {
+	const most = 64 << 10
+	s, _ := openLazy(t, Options{GatherBytes: most, largeGather: most / 64})
+	var all []store.Table
+	for i := range 24 {
+		tab, err := s.Open(partition(100+i), store.Identity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, tab)
+	}
+	for round := range 24 * 40 {
+		tab := all[round/40] // one after the other
+		if round%2 == 0 {
+			tab = all[round%len(all)]
+		}
+		written := map[string]string{}
+		for row := range 20 {
+			written[fmt.Sprintf("%08d", 20*round+row)] = "some value that is not so short"
+		}
+		c := store.Change{Table: tab, Lazy: true, Entries: entriesOf(written), Checkpoint: store.Checkpoint{Next: int64(round + 1)}}
+		if err := s.Apply([]store.Change{c}, false); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, tab := range all {
+			sum += tab.(*table).gather.Load().bytes()
+		}
+		if sum > most || int64(sum) != s.gathered.Load() {
+			t.Fatalf("round %d: %d bytes are gathered, accounted %d, and there may be %d", round, sum, s.gathered.Load(), most)
+		}
+	}
+	if m := s.db.Metrics(); m.Ingest.Count == 0 {
+		t.Errorf("nothing became files:\n%s", m)
+	}
+}
+
 // A scan sees what was there at one time, also while Pebble takes a gather over.
 func TestScanSeesOneState(t *testing.T) {
 	const keys, rounds = 20, 2000
-	s, tab := openLazy(t, Options{GatherBytes: 3 * keys * 30})
+	s, tab := openLazy(t, Options{GatherBytes: 300})
 	done := make(chan error)
 	go func() {
 		for n := range rounds {

@@ -31,19 +31,15 @@ const bottomBlock = 16 << 10
 // What it took is synced.
 //
 // Pebble puts a file as deep as it can without other rows between its keys, and
-// what lies at the bottom is never compacted. So what is above all keys of a
-// table goes into a file of its own, as do the checkpoint, which is below, and
-// the many deletes of rows that have ended:
+// what lies at the bottom is never compacted. So of what was gathered what is
+// above all keys of the table goes into a file of its own, as do the checkpoint,
+// which is below, and deletes of rows that have ended, if they are many:
 //
 //	checkpoint │ deletes │ among the table's rows │ above them
 func (s *Store) ingest(steps []step) error {
 	w := largeWriter{store: s}
 	for i := range steps {
-		top, err := steps[i].content.top()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(steps[i].writeTo(&w, top), w.cut()); err != nil {
+		if err := errors.Join(steps[i].writeTo(&w), w.cut()); err != nil {
 			return fmt.Errorf("write a large change: %w", err)
 		}
 	}
@@ -67,32 +63,44 @@ func (c *content) top() (key []byte, err error) {
 	return key, it.Close()
 }
 
-// writeTo writes the step, whose table has rows up to top.
-func (st *step) writeTo(w *largeWriter, top []byte) error {
+func (st *step) writeTo(w *largeWriter) (err error) {
 	id, to := st.content.id, st.progress()
-	err := w.set(appendPrefix(nil, id, kindCheckpoint), to.append(nil))
-	if err == nil {
-		err = w.table.Merge(appendPrefix(nil, id, kindCount), appendCount(nil, 1))
-	}
-	if err = errors.Join(err, w.cut()); err != nil {
+	w.above = false
+	if err := w.set(appendPrefix(nil, id, kindCheckpoint), to.append(nil)); err != nil {
 		return err
 	}
-	prefix, above := appendPrefix(nil, id, kindEntry), false
-	for key, value := range st.rows() {
-		key = append(prefix, key...)
-		prefix = key[:prefixLen]
-		if passes := !above && bytes.Compare(key, top) > 0; passes || value != nil && w.deletes >= manyDeletes {
-			above = above || passes
-			if err := w.cut(); err != nil {
-				return err
-			}
-			w.bottom = above
-		}
-		if err := w.set(key, value); err != nil {
+	if err := w.table.Merge(appendPrefix(nil, id, kindCount), appendCount(nil, 1)); err != nil {
+		return err
+	}
+	if st.gathered != nil {
+		if w.top, err = st.content.top(); err != nil {
 			return err
 		}
+		err = w.cut()
 	}
-	return nil
+	key := appendPrefix(nil, id, kindEntry)
+	for k, value := range st.rows() {
+		if err != nil {
+			return err
+		}
+		key = append(key[:prefixLen], k...)
+		if st.gathered != nil {
+			err = w.part(key, value)
+		}
+		err = errors.Join(err, w.set(key, value))
+	}
+	return err
+}
+
+// part begins another file where the picture has one.
+func (w *largeWriter) part(key, value []byte) error {
+	switch {
+	case !w.above && bytes.Compare(key, w.top) > 0:
+		w.above = true
+	case value == nil || w.deletes < manyDeletes:
+		return nil
+	}
+	return w.cut()
 }
 
 // A largeWriter writes sorted files, one after the other.
@@ -100,14 +108,17 @@ type largeWriter struct {
 	store   *Store
 	paths   []string
 	table   *sstable.Writer // nil: no file has been begun
-	bottom  bool            // it will lie at the bottom
 	deletes int             // how many were written last, and nothing after them
+
+	// Of what was gathered:
+	top   []byte // the largest key that the table has
+	above bool   // what is written is above that
 }
 
 // cut ends the file.
 func (w *largeWriter) cut() error {
 	t := w.table
-	if w.table, w.bottom, w.deletes = nil, false, 0; t == nil {
+	if w.table, w.deletes = nil, 0; t == nil {
 		return nil
 	}
 	return t.Close()
@@ -136,11 +147,11 @@ func (w *largeWriter) begin() error {
 		return err
 	}
 	level := 0
-	if w.bottom {
+	if w.above {
 		level = len(s.pebble.Levels) - 1
 	}
 	o := s.pebble.MakeWriterOptions(level, s.pebble.FormatMajorVersion.MaxTableFormat())
-	if w.bottom {
+	if w.above {
 		o.BlockSize = bottomBlock
 	}
 	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)

@@ -17,7 +17,7 @@ type late struct {
 	mu      sync.Mutex
 	timer   *time.Timer // nil: nothing waits
 	stopped bool
-	running sync.WaitGroup
+	ended   chan struct{} // is closed when fire has; nil: it does not run, nor will
 }
 
 func newLate(s *Store) *late { return &late{store: s} }
@@ -29,15 +29,17 @@ func (l *late) arm() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.timer != nil || l.stopped {
-		return
+	if l.timer == nil && !l.stopped {
+		ended := make(chan struct{})
+		l.ended = ended
+		l.timer = time.AfterFunc(l.store.opts.gatherFor, func() {
+			defer close(ended)
+			l.fire()
+		})
 	}
-	l.running.Add(1)
-	l.timer = time.AfterFunc(l.store.opts.gatherFor, l.fire)
 }
 
 func (l *late) fire() {
-	defer l.running.Done()
 	l.mu.Lock()
 	l.timer = nil
 	l.mu.Unlock()
@@ -47,30 +49,29 @@ func (l *late) fire() {
 	}
 }
 
-// stop ends it for good, and waits until nothing of it runs.
+// stop ends it for good, and waits until nothing of it runs, unless that waits for
+// a Pebble that will never go on.
 func (l *late) stop() {
 	l.mu.Lock()
 	l.stopped = true
-	if l.timer != nil && l.timer.Stop() {
-		l.running.Done()
-	}
+	waits, ended := l.timer == nil || !l.timer.Stop(), l.ended
 	l.mu.Unlock()
-	l.running.Wait()
+	for waits && ended != nil {
+		select {
+		case <-ended:
+			return
+		case <-time.After(10 * time.Millisecond):
+			f := l.store.fault.Load()
+			waits = f == nil || !f.stuck
+		}
+	}
 }
 
 // writeGathered gives Pebble what lazy changes did to any table. A store that
 // cannot be used any more loses it, as in a crash.
 func (s *Store) writeGathered() error {
-	s.mu.Lock()
-	var contents []*content
-	for _, e := range s.catalogue {
-		if e.content != nil {
-			contents = append(contents, e.content)
-		}
-	}
-	s.mu.Unlock()
 	var errs []error
-	for _, c := range contents {
+	for _, c := range s.contents() {
 		errs = append(errs, s.writeContent(c))
 	}
 	return errors.Join(errs...)

@@ -19,7 +19,8 @@ type Options struct {
 	// that are not on disk as tables yet, together. Default 128 MiB; at least 8 MiB.
 	CacheBytes int64
 	// GatherBytes bounds the memory for what lazy changes did and Pebble does not
-	// have, of all tables together. Default: a quarter of CacheBytes.
+	// have, of all tables together, between two calls. Default: a quarter of
+	// CacheBytes.
 	GatherBytes int
 	// Logger is told what Pebble does (as debug), and what goes wrong. Default: nobody.
 	Logger *slog.Logger
@@ -31,8 +32,9 @@ type Options struct {
 	// lives, in simulations.
 	Deterministic bool
 
-	largeBytes int           // see the constant, which is the default
-	gatherFor  time.Duration // likewise
+	largeBytes  int           // see the constant, which is the default
+	largeGather int           // likewise
+	gatherFor   time.Duration // likewise
 }
 
 func (o *Options) ensureDefaults() {
@@ -45,6 +47,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.largeBytes == 0 {
 		o.largeBytes = largeBytes
+	}
+	if o.largeGather == 0 {
+		o.largeGather = largeGather
 	}
 	if o.gatherFor == 0 {
 		o.gatherFor = gatherFor

@@ -29,14 +29,14 @@ type Store struct {
 	lock   *pebble.Lock
 	db     *pebble.DB
 
-	closing   atomic.Bool
-	closed    atomic.Bool
-	fault     atomic.Pointer[fault] // Invariant: once set it stays.
-	files     atomic.Uint64         // numbers the files made for large changes
-	opening   chan struct{}         // holds a token while a table is being opened
-	gathering atomic.Int32          // how many contents have rows in their gathers
-	late      *late
-	apart     apart
+	closing  atomic.Bool
+	closed   atomic.Bool
+	fault    atomic.Pointer[fault] // Invariant: once set it stays.
+	files    atomic.Uint64         // numbers the files made for large changes
+	opening  chan struct{}         // holds a token while a table is being opened
+	gathered atomic.Int64          // bytes in the gathers of all contents
+	late     *late
+	apart    apart
 
 	mu        sync.Mutex // guards the catalogue; never held while the disk is used
 	catalogue map[record.Partition]entry
