@@ -253,3 +253,18 @@ func TestScanSeesOneState(t *testing.T) {
 		}
 	}
 }
+
+// Only what is synced is called durable.
+func TestWhatIsNotSyncedIsNotDurable(t *testing.T) {
+	s, tab := openLazy(t, Options{})
+	for next, sync := range []bool{true, false, false, true} {
+		at := store.Checkpoint{Next: int64(next + 1)}
+		before := tab.Durable()
+		if err := s.Apply([]store.Change{{Table: tab, Checkpoint: at}}, sync); err != nil {
+			t.Fatal(err)
+		}
+		if got := tab.Durable(); sync && got != at || !sync && got != before {
+			t.Errorf("after %d, synced %t, durable up to %d", at.Next, sync, got.Next)
+		}
+	}
+}
