@@ -27,6 +27,9 @@ type fault struct {
 func (s *Store) fail(f fault) {
 	if s.fault.CompareAndSwap(nil, &f) {
 		s.opts.Logger.Error("store cannot be used any more", "dir", s.dir, "error", f.err)
+		if f.stuck {
+			close(s.stuck)
+		}
 	}
 }
 

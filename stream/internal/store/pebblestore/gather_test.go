@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -266,5 +267,38 @@ func TestWhatIsNotSyncedIsNotDurable(t *testing.T) {
 		if got := tab.Durable(); sync && got != at || !sync && got != before {
 			t.Errorf("after %d, synced %t, durable up to %d", at.Next, sync, got.Next)
 		}
+	}
+}
+
+// A store whose Pebble will never go on is closed all the same, whoever waits in it.
+func TestCloseDoesNotWaitForAStuckPebble(t *testing.T) {
+	stuck := errors.New("stuck")
+	s, err := Open("store", Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, lock := s.db, s.lock
+	tab, err := s.Open(partition(0), store.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := store.Change{Table: tab, Lazy: true, Checkpoint: store.Checkpoint{Next: 1}}
+	if err := s.Apply([]store.Change{c}, false); err != nil {
+		t.Fatal(err)
+	}
+	tab.(*table).hold() // as a call does that never returns
+	ended := make(chan error)
+	go func() { ended <- s.Close() }()
+	s.fail(fault{err: stuck, stuck: true})
+	select {
+	case err := <-ended:
+		if !errors.Is(err, stuck) {
+			t.Errorf("closed with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits")
+	}
+	if err := errors.Join(db.Close(), lock.Close()); err != nil { // which are not, really
+		t.Error(err)
 	}
 }

@@ -87,7 +87,9 @@ func (st *step) writeTo(w *largeWriter) (err error) {
 		if st.gathered != nil {
 			err = w.part(key, value)
 		}
-		err = errors.Join(err, w.set(key, value))
+		if err == nil {
+			err = w.set(key, value)
+		}
 	}
 	return err
 }

@@ -17,7 +17,7 @@ type late struct {
 	mu      sync.Mutex
 	timer   *time.Timer // nil: nothing waits
 	stopped bool
-	ended   chan struct{} // is closed when fire has; nil: it does not run, nor will
+	ended   chan struct{} // is closed when the last fire has ended; nil: there was none
 }
 
 func newLate(s *Store) *late { return &late{store: s} }
@@ -54,18 +54,23 @@ func (l *late) fire() {
 func (l *late) stop() {
 	l.mu.Lock()
 	l.stopped = true
-	waits, ended := l.timer == nil || !l.timer.Stop(), l.ended
+	ended := l.ended
+	if ended == nil || l.timer != nil && l.timer.Stop() {
+		ended = closed
+	}
 	l.mu.Unlock()
-	for waits && ended != nil {
-		select {
-		case <-ended:
-			return
-		case <-time.After(10 * time.Millisecond):
-			f := l.store.fault.Load()
-			waits = f == nil || !f.stuck
-		}
+	select {
+	case <-ended:
+	case <-l.store.stuck:
 	}
 }
+
+// closed is a channel that is.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // writeGathered gives Pebble what lazy changes did to any table. A store that
 // cannot be used any more loses it, as in a crash.
@@ -78,8 +83,12 @@ func (s *Store) writeGathered() error {
 }
 
 func (s *Store) writeContent(c *content) error {
-	c.hold()
-	defer c.release()
+	select {
+	case c.busy <- struct{}{}:
+		defer c.release()
+	case <-s.stuck: // with whoever has it
+		return nil
+	}
 	if s.fault.Load() != nil || !c.waits() {
 		return nil
 	}

@@ -33,6 +33,7 @@ type Store struct {
 	closed   atomic.Bool
 	fault    atomic.Pointer[fault] // Invariant: once set it stays.
 	files    atomic.Uint64         // numbers the files made for large changes
+	stuck    chan struct{}         // is closed when Pebble will never go on
 	opening  chan struct{}         // holds a token while a table is being opened
 	gathered atomic.Int64          // bytes in the gathers of all contents
 	late     *late
@@ -97,7 +98,7 @@ func lockDir(dir string, fs vfs.FS) (*pebble.Lock, error) {
 
 // load opens Pebble and reads the catalogue.
 func load(dir string, o Options, lock *pebble.Lock) (*Store, error) {
-	s := &Store{dir: dir, opts: o, lock: lock, opening: make(chan struct{}, 1), catalogue: make(map[record.Partition]entry)}
+	s := &Store{dir: dir, opts: o, lock: lock, stuck: make(chan struct{}), opening: make(chan struct{}, 1), catalogue: make(map[record.Partition]entry)}
 	s.late = newLate(s)
 	if err := checkFiles(dir, o.FS); err != nil {
 		return nil, err
