@@ -15,8 +15,8 @@ func hashOf(key string) hash { return hash(maphash.String(seed, key)) }
 // guesses that and goes on while it waits for the memory. Half of the hash stands in
 // the slot, so that other keys are hardly ever looked at. The zero value is empty.
 //
-// It is for stages, which a map of the language would make half as large again,
-// and twice as slow where they do not fit into a processor's caches.
+// It is for stages: a map of the language would hold each key's header once more,
+// and stages of many tables do not fit into a processor's caches as it is.
 type index struct {
 	slots []slot // a power of two, or none
 	taken int

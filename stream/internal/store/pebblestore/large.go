@@ -24,7 +24,7 @@ const largeSuffix = ".large"
 const manyDeletes = 1 << 10
 
 // bottomBlock is the size of blocks of rows that go to the bottom: few of them are
-// ever read, and so they take a sixth less of the processor and of the disk.
+// ever read, and so they take about a sixth less of the processor and a fifth of the disk.
 const bottomBlock = 16 << 10
 
 // ingest writes the steps as files and gives all of them to Pebble in one step.
