@@ -23,7 +23,7 @@ type filter struct {
 	parts []filterPart
 	last  []byte // the largest key that was written
 	fresh []hash // of keys that are not in the parts yet
-	near  uint64 // nothing: for the sake of reading blocks
+	near  uint64 // nothing: blocks are read into it, and a variable that nobody sees would be compiled away
 	now   int64  // stream time when the last of them was set
 	// blind is the stream time up to which it knows nothing: there was no memory
 	// for parts of that time.

@@ -15,7 +15,7 @@ import (
 // what lies in the gather on top.
 //
 //	Get, Scan ──▶ gather ──▶ Pebble
-//	                │ full, a minute old, or to be closed
+//	                │ the memory is full, a minute is over, or the store is closed
 //	                └───────▶ Pebble
 type content struct {
 	store *Store
